@@ -1,0 +1,9 @@
+"""前台 bot: the front door: channels, reception, assembly, command line.
+
+The top room: it may import every other. Its errors::
+
+    BotError
+    ├── ConfigError          config.toml or the environment is wrong; says which key and what to do
+    ├── PortInUse            the address of ``serve`` is taken
+    └── SignatureRejected    a callback that cannot prove where it comes from (403)
+"""

@@ -1,0 +1,1 @@
+"""Channels: to and from the outside world, nothing else. One module each."""

@@ -1,0 +1,245 @@
+"""配置: ``config.toml`` and the environment → frozen dataclasses.
+
+Every key of the file is a field here and the other way round (a test holds both). Unknown keys are errors.
+``BIANMIN_<SECTION>__<KEY>`` overrides any key. Fields marked as secrets come only from the environment: a
+secret found in the file is an error, so that a repository or a backup never holds one.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from bot.errors import ConfigError
+
+PREFIX = "BIANMIN_"
+
+
+def _secret() -> Any:
+    return field(default="", metadata={"secret": True}, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    """Where everything that changes is kept."""
+
+    folder: Path = Path("data")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """The one shared state; empty ``url`` means SQLite in the data folder."""
+
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """Which engine finds candidates."""
+
+    engine: str = "tantivy"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """The web server of ``bianmin serve``."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    base_url: str = "http://127.0.0.1:8000"
+    threads: int = 16
+    body_limit: int = 65536
+    asks_per_minute: int = 30
+    trusted_proxies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OfficeSettings:
+    """The office that answers, as citizens read it."""
+
+    name: str = "青禾县人民政府办公室"
+    county: str = "青禾县"
+    assistant: str = "青禾便民答复助手"
+    address: str = "青禾县禾丰路1号县政府大楼一楼政务公开办"
+    phone: str = "0999-5550101"
+    hours: str = "工作日 8:30—12:00，14:30—18:00"
+    email: str = "zwgk@qinghe.example"
+    hotline: str = "12345"
+    apply_url: str = "/p/zhinan"
+    notice: str = "演示站点：青禾县为虚构县，全部内容均为演示，不是真实政策。"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersSettings:
+    """When the assistant answers, asks back or says that nothing was found (probabilities 0..1)."""
+
+    answer_at: float = 0.5
+    choices_at: float = 0.25
+    quote_characters: int = 150
+    templates: str = ""
+    lexicon: str = ""
+    sensitive_words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSettings:
+    """How long a question back stays open."""
+
+    expires_minutes: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class WeChatSettings:
+    """微信公众号. The channel is on as soon as a token is set."""
+
+    reply_bytes: int = 1900
+    replay_minutes: int = 10
+    answer_within_seconds: float = 4.5
+    api_base: str = "https://api.weixin.qq.com"
+    token: str = _secret()
+    aes_key: str = _secret()
+    app_id: str = _secret()
+    app_secret: str = _secret()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Tokens for partners."""
+
+    token: str = _secret()
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterSettings:
+    """The register's own secrets."""
+
+    encryption_key: str = _secret()
+    lease_seconds: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that an office can set. Built by :func:`load`."""
+
+    data: DataSettings = DataSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    index: IndexSettings = IndexSettings()
+    server: ServerSettings = ServerSettings()
+    office: OfficeSettings = OfficeSettings()
+    answers: AnswersSettings = AnswersSettings()
+    conversation: ConversationSettings = ConversationSettings()
+    wechat: WeChatSettings = WeChatSettings()
+    api: ApiSettings = ApiSettings()
+    register: RegisterSettings = RegisterSettings()
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the database in use."""
+        return self.database.url or f"sqlite:///{self.data.folder / 'bianmin.db'}"
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the configuration.
+
+    ``path`` wins over ``BIANMIN_CONFIG``, which wins over ``config.toml`` in the working folder; a named file must
+    exist, the default one may be absent. Raises :class:`ConfigError` naming the key.
+    """
+    environ = os.environ if environ is None else environ
+    named = path or (Path(environ["BIANMIN_CONFIG"]) if environ.get("BIANMIN_CONFIG") else None)
+    source = named or Path("config.toml")
+    raw: dict[str, Any] = {}
+    if source.exists():
+        try:
+            raw = tomllib.loads(source.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{source} is not valid TOML: {error}") from error
+    elif named:
+        raise ConfigError(f"{source} does not exist; name an existing file with --config or BIANMIN_CONFIG")
+    settings = _build(Settings, raw, environ, PREFIX, str(source))
+    assert isinstance(settings, Settings)
+    _check(settings, str(source))
+    return settings
+
+
+def _build(cls: type[Any], raw: dict[str, Any], environ: Mapping[str, str], prefix: str, where: str) -> Any:
+    hints = get_type_hints(cls)
+    known = {f.name: f for f in fields(cls)}
+    for key in raw:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key '{key}'; known here: {', '.join(sorted(known))}")
+    values: dict[str, Any] = {}
+    for name, spec in known.items():
+        hint = hints[name]
+        if is_dataclass(hint):
+            section = raw.get(name, {})
+            if not isinstance(section, dict):
+                raise ConfigError(f"{where}: [{name}] must be a section")
+            assert isinstance(hint, type)
+            values[name] = _build(hint, section, environ, f"{prefix}{name.upper()}__", f"{where} [{name}]")
+            continue
+        variable = f"{prefix}{name.upper()}"
+        if spec.metadata.get("secret") and name in raw:
+            raise ConfigError(f"{where}: '{name}' is a secret; remove it from the file and set {variable} instead")
+        if variable in environ:
+            values[name] = _from_text(environ[variable], hint, variable)
+        elif name in raw:
+            values[name] = _from_toml(raw[name], hint, f"{where}: '{name}'")
+    known_here = {f"{prefix}{n.upper()}" for n in known}
+    if cls is not Settings:
+        for variable in environ:
+            if variable.startswith(prefix) and variable not in known_here:
+                raise ConfigError(f"environment variable {variable} names no key; see config.toml for all keys")
+    return cls(**values)
+
+
+def _from_text(text: str, hint: Any, name: str) -> Any:
+    try:
+        if hint is bool:
+            lowered = text.strip().lower()
+            if lowered not in ("true", "false", "1", "0"):
+                raise ValueError(text)
+            return lowered in ("true", "1")
+        if hint in (int, float, str, Path):
+            return hint(text)
+        if get_origin(hint) is tuple:
+            inner = get_args(hint)[0]
+            return tuple(inner(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ConfigError(f"{name}='{text}' is not a valid {getattr(hint, '__name__', hint)}") from error
+    raise ConfigError(f"{name} cannot be set from the environment")
+
+
+def _from_toml(value: Any, hint: Any, name: str) -> Any:
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        if isinstance(value, list) and all(isinstance(item, inner) for item in value):
+            return tuple(value)
+        raise ConfigError(f"{name} must be a list of {inner.__name__}")
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise ConfigError(f"{name} must be a {hint.__name__}, not {value!r}")
+
+
+def _check(settings: Settings, where: str) -> None:
+    if settings.index.engine not in ("tantivy", "whoosh"):
+        raise ConfigError(f"{where} [index]: engine must be 'tantivy' or 'whoosh', not '{settings.index.engine}'")
+    if not 0 < settings.server.port < 65536:
+        raise ConfigError(f"{where} [server]: port must lie between 1 and 65535")
+    if not 0 <= settings.answers.choices_at <= settings.answers.answer_at <= 1:
+        raise ConfigError(f"{where} [answers]: 0 <= choices_at <= answer_at <= 1 must hold")
+    if settings.wechat.aes_key and len(settings.wechat.aes_key) != 43:
+        raise ConfigError("BIANMIN_WECHAT__AES_KEY must have 43 characters (EncodingAESKey of the account's 基本配置)")
+    if settings.wechat.aes_key and not settings.wechat.app_id:
+        raise ConfigError(
+            "BIANMIN_WECHAT__AES_KEY is set but BIANMIN_WECHAT__APP_ID is missing; set the account's AppID"
+        )
+    if settings.wechat.app_id and not settings.wechat.token:
+        raise ConfigError("BIANMIN_WECHAT__APP_ID is set but BIANMIN_WECHAT__TOKEN is missing; set the callback token")

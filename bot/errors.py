@@ -1,0 +1,19 @@
+"""The named errors of the front door; the tree is drawn in :mod:`bot`."""
+
+from __future__ import annotations
+
+
+class BotError(Exception):
+    """Any error of this room. ``str(error)`` is one English line that says what to do next."""
+
+
+class ConfigError(BotError):
+    """config.toml or the environment is wrong."""
+
+
+class PortInUse(BotError):
+    """The address of ``serve`` is taken."""
+
+
+class SignatureRejected(BotError):
+    """A callback that cannot prove where it comes from."""

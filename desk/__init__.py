@@ -1,0 +1,1 @@
+"""工作台 desk: the staff's web pages. Imports replies, knowledge and register."""
