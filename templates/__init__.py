@@ -1,0 +1,1 @@
+"""Words only: Jinja2 and DOCX templates, no logic."""
