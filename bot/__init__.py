@@ -5,5 +5,6 @@ The top room: it may import every other. Its errors::
     BotError
     ├── ConfigError          config.toml or the environment is wrong; says which key and what to do
     ├── PortInUse            the address of ``serve`` is taken
-    └── SignatureRejected    a callback that cannot prove where it comes from (403)
+    ├── SignatureRejected    a callback that cannot prove where it comes from (403)
+    └── MalformedMessage     a callback that is not in the channel's form (400)
 """

@@ -17,3 +17,7 @@ class PortInUse(BotError):
 
 class SignatureRejected(BotError):
     """A callback that cannot prove where it comes from."""
+
+
+class MalformedMessage(BotError):
+    """A callback from the right sender that is not in the channel's form (400)."""
