@@ -1,0 +1,212 @@
+"""装配: the only place where parts are joined.
+
+``build`` makes a :class:`House` from settings; ``asgi`` puts the doors in front of it. What the two ground rooms need
+from each other is handed over here as plain functions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import date
+
+import anyio.to_thread
+from knowledge.index.engines import open_index
+from replies.composer import Composer
+from replies.kinds import Context
+from sqlalchemy import Engine, text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from bot.channels import web, wechat
+from bot.config import Settings
+from bot.database import connect, migrate
+from bot.reception import Limits, Reception
+from knowledge.library import Library
+from register import privacy
+from register.book import RegisterBook
+from register.clock import now_beijing
+from register.inquiry import Channel
+from register.seal import Seal, load_or_create
+from replies.model import OfficeInfo
+
+log = logging.getLogger(__name__)
+
+# What must not stand in a text that is opened to citizens (domain rule: contacts of an office may, people's may not).
+_GUARDED = frozenset({"id_card", "mobile", "bank_card", "address", "passport"})
+
+_SWEEP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The joined parts."""
+
+    settings: Settings
+    engine: Engine
+    seal: Seal
+    book: RegisterBook
+    library: Library
+    composer: Composer
+    reception: Reception
+
+    def close(self) -> None:
+        """Release files and connections."""
+        self.library.close()
+        self.engine.dispose()
+
+
+def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing().date()) -> House:
+    """Join the parts over the configured data folder; makes and migrates the database where needed."""
+    folder = settings.data.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    engine = connect(settings.database_url)
+    migrate(engine)
+    seal = load_or_create(settings.register.encryption_key, folder)
+    book = RegisterBook(engine, seal, lease_seconds=settings.register.lease_seconds)
+    library = Library(
+        engine,
+        lambda: open_index(settings.index.engine, folder / "index"),
+        originals=folder / "originals",
+        personal_data=guarded_personal_data,
+        today=today,
+    )
+    office = office_info(settings)
+    override = settings.answers.templates
+    composer = Composer(
+        override=None if not override else settings.data.folder.__class__(override),
+        office=office,
+        base_url=settings.server.base_url.rstrip("/"),
+        quote_characters=settings.answers.quote_characters,
+    )
+    context = Context(
+        answer_at=settings.answers.answer_at, choices_at=settings.answers.choices_at, office=office, today=today()
+    )
+    limits = Limits(
+        wait_seconds=settings.wechat.answer_within_seconds,
+        expires_minutes=settings.conversation.expires_minutes,
+        reply_bytes={Channel.WECHAT: settings.wechat.reply_bytes},
+    )
+    reception = Reception(book, library, composer, context, limits)
+    return House(settings, engine, seal, book, library, composer, reception)
+
+
+def guarded_personal_data(passage: str) -> list[tuple[str, int, int]]:
+    """Personal data that may not stand in a text to be published; the library's guard at the door."""
+    return [(d.kind.value, d.start, d.end) for d in privacy.find(passage) if d.kind.value in _GUARDED]
+
+
+def office_info(settings: Settings) -> OfficeInfo:
+    """The office as the replies name it."""
+    o = settings.office
+    return OfficeInfo(
+        name=o.name,
+        county=o.county,
+        assistant=o.assistant,
+        address=o.address,
+        phone=o.phone,
+        hours=o.hours,
+        hotline=o.hotline,
+        apply_url=o.apply_url,
+    )
+
+
+def asgi(house: House) -> Starlette:
+    """The web application of ``bianmin serve``."""
+
+    async def healthz(_: Request) -> Response:
+        problems = await anyio.to_thread.run_sync(health, house)
+        if problems:
+            return JSONResponse({"status": "failing", "problems": problems}, 503)
+        state = await anyio.to_thread.run_sync(house.library.state)
+        return JSONResponse(
+            {
+                "status": "ok",
+                "documents": state.documents,
+                "passages": state.passages,
+                "as_of": state.as_of.isoformat() if state.as_of else None,
+            }
+        )
+
+    async def metrics(_: Request) -> Response:
+        return PlainTextResponse(
+            await anyio.to_thread.run_sync(metrics_text, house), media_type="text/plain; version=0.0.4"
+        )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = house.settings.server.threads
+        sweeper = asyncio.create_task(_sweep(house))
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/metrics", metrics),
+            *wechat.routes(house.settings, house.reception, house.book, house.seal),
+            *web.routes(house.settings, house.reception, house.library, house.book),
+        ],
+        lifespan=lifespan,
+    )
+
+
+async def _sweep(house: House) -> None:
+    """Finish what a killed worker left behind, and let validity follow the calendar."""
+    day = None
+    while True:
+        try:
+            today = now_beijing().date()
+            if day != today:
+                await anyio.to_thread.run_sync(house.library.refresh_validity)
+                await anyio.to_thread.run_sync(house.library.sync)
+                day = today
+            await anyio.to_thread.run_sync(house.reception.sweep, now_beijing())
+        except Exception:
+            log.exception("the sweeper failed; it tries again in %s s", _SWEEP_SECONDS)
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
+def health(house: House) -> list[str]:
+    """What is wrong, in English, one line each; empty when all is well."""
+    problems: list[str] = []
+    try:
+        with house.engine.connect() as connection:
+            connection.execute(text("select 1"))
+    except Exception as error:
+        return [f"database: {type(error).__name__}; check database.url and the data folder"]
+    try:
+        state = house.library.state()
+        if state.documents == 0:
+            problems.append("library: empty; run: bianmin ingest PATH")
+        elif state.index_version == "":
+            problems.append("index: missing; run: bianmin check --repair")
+    except Exception as error:
+        problems.append(f"library: {type(error).__name__}; run: bianmin check")
+    return problems
+
+
+def metrics_text(house: House) -> str:
+    """Prometheus text of the counts that matter."""
+    state = house.library.state()
+    lines = [
+        "# TYPE bianmin_documents gauge",
+        f"bianmin_documents {state.documents}",
+        "# TYPE bianmin_passages gauge",
+        f"bianmin_passages {state.passages}",
+        "# TYPE bianmin_documents_waiting gauge",
+        f"bianmin_documents_waiting {state.waiting}",
+        "# TYPE bianmin_entries_total counter",
+    ]
+    for (channel, status, kind), count in sorted(house.book.counts().items()):
+        lines.append(f'bianmin_entries_total{{channel="{channel}",status="{status}",kind="{kind}"}} {count}')
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,159 @@
+"""接待: the one path of every question from every channel.
+
+A star, not a chain: nothing that the reception calls calls another of them. The core is synchronous and runs in a
+worker thread. One entry is committed before any work; whoever opened it computes, the others wait for that result.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from replies.composer import Composer
+from replies.kinds import Context, choose
+
+from bot.errors import BotError
+from knowledge.library import Library
+from knowledge.model import Finding, Question
+from register.book import RegisterBook
+from register.clock import now_beijing
+from register.errors import AlreadySettled
+from register.inquiry import Channel, Conversation, Inquiry, Reply
+from replies import conversation as talk
+
+log = logging.getLogger(__name__)
+
+_POLL = 0.04
+
+
+class StillWorking(BotError):
+    """Another worker is computing this entry's reply; it can be delivered later."""
+
+    def __init__(self, entry: int) -> None:
+        super().__init__(f"entry {entry} is still being worked on")
+        self.entry = entry
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the reception is allowed: how long a duplicate waits, how old a conversation may be."""
+
+    wait_seconds: float = 4.0
+    expires_minutes: int = 30
+    hits: int = 10
+    reply_bytes: Mapping[Channel, int] = field(default_factory=dict)  # room of a channel; absent: no limit
+
+
+class Reception:
+    """Answers inquiries. Safe to call from many threads and many processes at once."""
+
+    def __init__(
+        self, book: RegisterBook, library: Library, composer: Composer, context: Context, limits: Limits
+    ) -> None:
+        self._book = book
+        self._library = library
+        self._composer = composer
+        self._context = context
+        self._limits = limits
+        self._working: dict[int, threading.Event] = {}
+        self._lock = threading.Lock()
+
+    def answer(self, inquiry: Inquiry) -> tuple[int, Reply]:
+        """Enter the inquiry, answer it once, and return (entry, reply).
+
+        A redelivery of the same message gets the first reply, waiting for it if need be. Raises ``StillWorking``
+        when another worker has not finished within ``Limits.wait_seconds``. Never raises because the work failed:
+        then the entry is marked failed and the reply says so courteously.
+        """
+        opened = self._book.open(inquiry)
+        if opened.reply is not None:
+            return opened.entry, opened.reply
+        if not opened.mine:
+            return opened.entry, self._await(opened.entry, inquiry)
+        return opened.entry, self.work(opened.entry, inquiry)
+
+    def work(self, entry: int, inquiry: Inquiry) -> Reply:
+        """Compute and settle an entry that the caller holds (just opened, or taken over after a restart)."""
+        done = threading.Event()
+        with self._lock:
+            self._working[entry] = done
+        try:
+            return self._work(entry, inquiry, self._limits.reply_bytes.get(inquiry.channel, 0))
+        finally:
+            done.set()
+            with self._lock:
+                self._working.pop(entry, None)
+
+    def _work(self, entry: int, inquiry: Inquiry, limit_bytes: int) -> Reply:
+        started = time.perf_counter()
+        durations: dict[str, float] = {}
+        try:
+            reply, conversation = self._compute(entry, inquiry, limit_bytes, durations)
+            durations["total"] = time.perf_counter() - started
+            self._book.settle(entry, reply, durations=durations, conversation=conversation)
+            return reply
+        except AlreadySettled:
+            # Our lease ran out and another worker was quicker: the first reply stands.
+            return self._first_reply(inquiry)
+        except Exception as error:
+            # The one place where every failure ends: the citizen gets courteous words, the log gets the name.
+            log.exception("entry %s failed", entry)
+            reply = self._composer.failed(inquiry.channel, limit_bytes=limit_bytes)
+            durations["total"] = time.perf_counter() - started
+            try:
+                self._book.fail(entry, type(error).__name__, reply, durations=durations)
+            except AlreadySettled:
+                return self._first_reply(inquiry)
+            return reply
+
+    def _compute(
+        self, entry: int, inquiry: Inquiry, limit_bytes: int, durations: dict[str, float]
+    ) -> tuple[Reply, Conversation]:
+        now = now_beijing()
+        tick = time.perf_counter()
+        conversation = self._book.conversation(inquiry.conversation, now, self._limits.expires_minutes)
+        turn = talk.read(inquiry, conversation)
+        durations["read"] = -tick + (tick := time.perf_counter())
+        finding: Finding | None = None
+        if turn.needs_search:
+            finding = self._library.ask(Question(turn.question, limit=self._limits.hits))
+        durations["search"] = -tick + (tick := time.perf_counter())
+        decision = choose(turn, finding, conversation, replace(self._context, today=now.date()))
+        reply = self._composer.compose(decision, channel=inquiry.channel, limit_bytes=limit_bytes)
+        conversation = talk.advance(conversation, turn, decision, reply, now=now, entry=entry)
+        durations["compose"] = -tick + time.perf_counter()
+        return reply, conversation
+
+    def _await(self, entry: int, inquiry: Inquiry) -> Reply:
+        """Wait for the worker that holds the entry; take it over when that worker has died."""
+        deadline = time.monotonic() + self._limits.wait_seconds
+        while time.monotonic() < deadline:
+            with self._lock:
+                mine = self._working.get(entry)
+            if mine is not None:
+                mine.wait(deadline - time.monotonic())
+            else:
+                time.sleep(_POLL)
+            reply = self._book.reply_to(inquiry.channel, inquiry.message_key)
+            if reply is not None:
+                return reply
+            again = self._book.open(inquiry)
+            if again.reply is not None:
+                return again.reply
+            if again.mine:
+                return self.work(again.entry, inquiry)
+        raise StillWorking(entry)
+
+    def _first_reply(self, inquiry: Inquiry) -> Reply:
+        reply = self._book.reply_to(inquiry.channel, inquiry.message_key)
+        if reply is None:
+            raise StillWorking(0)
+        return reply
+
+    def sweep(self, now: datetime) -> list[tuple[int, Inquiry, Reply]]:
+        """Answer entries whose worker died (a restart in between loses nothing); returns what was answered."""
+        return [(entry, inquiry, self.work(entry, inquiry)) for entry, inquiry in self._book.abandoned(now)]

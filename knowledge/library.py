@@ -1,0 +1,674 @@
+"""文库: the only way in and out of what has been published.
+
+The database is the truth; the index is a copy that catches up (``dirty`` rows), so a process killed at any point
+loses nothing: the next ``sync`` finishes the work. Only published documents under an open attribute are ever
+indexed, and everything that serves citizens is checked a second time in the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+
+from rapidfuzz import fuzz
+from sqlalchemy import Connection, Engine, RowMapping
+
+from knowledge import organs as organ_matching
+from knowledge import store
+from knowledge.errors import ClassifiedDocument, IndexUnavailable, KnowledgeError, UnknownDocument
+from knowledge.index import IndexedPassage, PassageIndex
+from knowledge.model import (
+    DisclosureAttribute,
+    DocumentKind,
+    DocumentLink,
+    Finding,
+    IngestOutcome,
+    IngestStatus,
+    LibraryState,
+    LinkKind,
+    Organ,
+    Passage,
+    PersonalDataFinder,
+    PolicyDocument,
+    Question,
+    Stage,
+    Validity,
+)
+from knowledge.readers import read
+from knowledge.search import Searcher, SemanticStage, ShelvedPassage
+from knowledge.structure import Citation, ParsedDocument, parse
+
+log = logging.getLogger(__name__)
+
+_SLUG = re.compile(r"[a-z][a-z0-9-]{2,39}")
+_BATCH = 50
+_RULINGS = {LinkKind.REPEALS: Validity.REPEALED, LinkKind.AMENDS: Validity.AMENDED}
+MAX_BYTES = 50 * 1024 * 1024
+
+
+class Shelf:
+    """书架: published passages as the searcher needs them, cached until the library's version changes."""
+
+    def __init__(self, engine: Engine, today: Callable[[], date], capacity: int = 50_000) -> None:
+        self._engine = engine
+        self._today = today
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._version = -1
+        self._day: date | None = None
+        self._passages: dict[str, ShelvedPassage] = {}
+        self._documents: dict[str, PolicyDocument] = {}
+        self._totals: tuple[int, int, date | None] = (0, 0, None)
+        self._titles: tuple[tuple[str, str, str], ...] = ()
+
+    def fetch(self, ids: Sequence[str]) -> dict[str, ShelvedPassage]:
+        """Those of ``ids`` that citizens may see."""
+        with self._engine.connect() as connection:
+            self._refresh(connection)
+            cached = self._passages
+            missing = [i for i in ids if i not in cached]
+            if missing:
+                self._load(connection, missing, cached)
+        return {i: cached[i] for i in ids if i in cached}
+
+    def totals(self) -> tuple[int, int]:
+        """(documents, passages) open to citizens."""
+        self._refresh_alone()
+        return self._totals[0], self._totals[1]
+
+    def as_of(self) -> date | None:
+        """The day up to which the library was published."""
+        self._refresh_alone()
+        return self._totals[2]
+
+    def titles(self) -> Sequence[tuple[str, str, str]]:
+        """(id, title, 文号) of every open document."""
+        self._refresh_alone()
+        return self._titles
+
+    def document(self, document: str) -> PolicyDocument | None:
+        """An open document, None when citizens may not see it."""
+        self._refresh_alone()
+        return self._documents.get(document)
+
+    def documents(self) -> list[PolicyDocument]:
+        """Every open document, newest first."""
+        self._refresh_alone()
+        return list(self._documents.values())
+
+    def _refresh_alone(self) -> None:
+        with self._engine.connect() as connection:
+            self._refresh(connection)
+
+    def _refresh(self, connection: Connection) -> None:
+        version, _ = store.library_version(connection)
+        today = self._today()
+        if version == self._version and today == self._day:
+            return
+        with self._lock:
+            if version == self._version and today == self._day:
+                return
+            documents = {r["id"]: store.document_of(r, today) for r in store.all_documents(connection, staff=False)}
+            self._documents = documents
+            self._titles = tuple((d.id, d.title, d.number) for d in documents.values())
+            self._totals = store.totals(connection)
+            self._passages = {}
+            self._version, self._day = version, today
+
+    def _load(self, connection: Connection, ids: Sequence[str], into: dict[str, ShelvedPassage]) -> None:
+        with self._lock:
+            if len(into) + len(ids) > self._capacity:
+                into.clear()
+            for start in range(0, len(ids), 500):
+                for row in store.open_passages(connection, ids[start : start + 500]):
+                    document = self._documents.get(row["document"])
+                    if document is not None:
+                        into[row["id"]] = ShelvedPassage(store.passage_of(row), document)
+
+
+class Library:
+    """``ingest / publish / withdraw / link / ask``: the only way in and out of the library."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        open_index: Callable[[], PassageIndex],
+        *,
+        originals: Path | None = None,
+        personal_data: PersonalDataFinder | None = None,
+        semantic: SemanticStage | None = None,
+        today: Callable[[], date],
+    ) -> None:
+        self._engine = engine
+        self._open_index = open_index
+        self._originals = originals
+        self._personal_data = personal_data
+        self._today = today
+        self._shelf = Shelf(engine, today)
+        self._index = open_index()
+        self._searcher = Searcher(self._index, self._shelf, semantic=semantic, today=today)
+        self._organs: tuple[int, tuple[Organ, ...]] = (-1, ())
+
+    # --- in ------------------------------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        files: Iterable[Path],
+        *,
+        attribute: DisclosureAttribute | None = None,
+        publish: bool = False,
+    ) -> Iterator[IngestOutcome]:
+        """Take files in, one outcome each, in order; a bad file is rejected by name and the run goes on.
+
+        ``attribute`` is what staff say of texts that state none; a text that states a stricter one keeps its own.
+        ``publish`` says that staff have checked what would otherwise be held (personal data, OCR, double 文号); it
+        never opens a text whose attribute is unknown or closed. The index is brought up to date every 50 files.
+        """
+        self.refresh_validity()
+        waiting = 0
+        for path in files:
+            outcome = self._take(path, attribute, publish)
+            yield outcome
+            waiting += outcome.status in (IngestStatus.ADDED, IngestStatus.UPDATED)
+            if waiting >= _BATCH:
+                self.sync()
+                waiting = 0
+        self.sync()
+
+    def _take(self, path: Path, attribute: DisclosureAttribute | None, publish: bool) -> IngestOutcome:
+        try:
+            return self._take_file(path, attribute, publish)
+        except KnowledgeError as error:
+            return IngestOutcome(str(path), IngestStatus.REJECTED, reason=str(error), error=type(error).__name__)
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror or error}"
+            return IngestOutcome(str(path), IngestStatus.REJECTED, reason=reason, error="UnreadableDocument")
+
+    def _take_file(self, path: Path, attribute: DisclosureAttribute | None, publish: bool) -> IngestOutcome:
+        size = path.stat().st_size
+        digest = _digest(path) if size <= MAX_BYTES else ""
+        where = str(path.resolve())
+        with self._engine.connect() as connection:
+            twin = store.find_by(connection, content_hash=digest) if digest else None
+        if twin is not None:
+            return self._take_again(path, where, twin, attribute, publish)
+        raw = read(path, max_bytes=MAX_BYTES)
+        parsed = parse(raw, path=where, document_id="", organs=self.organs())
+        if parsed.classified:
+            raise ClassifiedDocument(
+                f"{path.name} bears the secrecy mark '{parsed.classified}'; it must not be kept here (保密法): remove it"
+            )
+        with self._engine.begin() as connection:
+            outcome = self._shelve(connection, path, where, digest, parsed, attribute, publish, raw.ocr)
+        if self._originals is not None and outcome.document is not None:
+            self._keep_original(path, digest)
+        return outcome
+
+    def _take_again(
+        self, path: Path, where: str, twin: RowMapping, attribute: DisclosureAttribute | None, publish: bool
+    ) -> IngestOutcome:
+        """The same bytes again: nothing to read, but staff may now have said what the text did not."""
+        document = store.document_of(twin, self._today())
+        same_file = document.path == where
+        reason = "" if same_file else f"same text as {document.path}"
+        waiting = document.stage is Stage.DRAFT
+        if waiting and attribute is not None and document.attribute is DisclosureAttribute.UNKNOWN:
+            document = self.publish(document.id, attribute=attribute, force=publish, sync=False)
+        elif waiting and publish and document.attribute.open_to_citizens:
+            document = self.publish(document.id, force=True, sync=False)
+        changed = waiting and document.stage is Stage.PUBLISHED
+        status = IngestStatus.UPDATED if changed else IngestStatus.UNCHANGED
+        return IngestOutcome(str(path), status, document, reason or document.held)
+
+    def _shelve(
+        self,
+        connection: Connection,
+        path: Path,
+        where: str,
+        digest: str,
+        parsed: ParsedDocument,
+        attribute: DisclosureAttribute | None,
+        publish: bool,
+        ocr: bool,
+    ) -> IngestOutcome:
+        today = self._today()
+        former = store.find_by(connection, path=where)
+        rival = store.find_by(connection, number=parsed.document.number) if parsed.document.number else None
+        same_number = rival is not None and (former is None or rival["id"] != former["id"])
+        identity = former["id"] if former else _new_id(connection, path, parsed)
+        passages = _renamed(parsed.passages, identity)
+        document = replace(
+            parsed.document,
+            id=identity,
+            path=where,
+            content_hash=digest,
+            passages=len(passages),
+            version=(former["version"] + 1) if former else 1,
+        )
+        document = _with_attribute(document, attribute, today)
+        held = "" if not document.held else document.held
+        checks: list[str] = []
+        if ocr:
+            checks.append("OCR，待核：文字由图片识别而来，请对照原件核对")
+        if same_number and rival is not None and rival["title"] != document.title:
+            checks.append(f"文号与《{rival['title']}》相同而正文不同，请核对")
+        elif same_number and rival is not None:
+            checks.append(f"与已入库的《{rival['title']}》文号、标题相同而正文不同，请核对哪一份有效")
+        checks.extend(self._personal_data_in(passages))
+        if not held and checks and not publish:
+            held = "；".join(checks)
+        stage = Stage.PUBLISHED if document.attribute.open_to_citizens and not held else Stage.DRAFT
+        if former and former["stage"] == Stage.WITHDRAWN.value:
+            stage, held = Stage.DRAFT, held or "曾撤下，重新发布前请核对"
+        document = replace(document, held=held, stage=stage, published_on=_first_day(document, stage, today))
+        store.write_document(connection, document, passages)
+        store.write_citations(connection, _citations(identity, parsed))
+        store.note_event(connection, identity, "updated" if former else "added", held)
+        self._link(connection, identity)
+        store.bump_version(connection)
+        status = IngestStatus.UPDATED if former else IngestStatus.ADDED
+        return IngestOutcome(str(path), status, document, held)
+
+    def _personal_data_in(self, passages: Sequence[Passage]) -> list[str]:
+        if self._personal_data is None:
+            return []
+        places: list[str] = []
+        for passage in passages:
+            for kind, start, _end in self._personal_data(passage.text):
+                places.append(f"{passage.locator or '正文'}第{start + 1}字起（{kind}）")
+        return [f"疑似个人信息：{'、'.join(places[:8])}{'等' if len(places) > 8 else ''}，请先处理"] if places else []
+
+    def _keep_original(self, path: Path, digest: str) -> None:
+        assert self._originals is not None
+        target = self._originals / digest[:2] / f"{digest}{path.suffix.lower()}"
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_suffix(target.suffix + ".part")
+            shutil.copyfile(path, partial)
+            partial.replace(target)
+
+    # --- the life of a document ----------------------------------------------------------------------------------
+
+    def publish(
+        self,
+        document: str,
+        *,
+        attribute: DisclosureAttribute | None = None,
+        force: bool = False,
+        sync: bool = True,
+    ) -> PolicyDocument:
+        """Open a waiting document to citizens; staff say the attribute where the text does not.
+
+        A document whose attribute is closed, or that is held for personal data, stays a draft unless ``force`` says
+        that staff have dealt with the hold (``force`` never opens a closed attribute). Raises ``UnknownDocument``.
+        """
+        with self._engine.begin() as connection:
+            row = store.find_document(connection, document)
+            if row is None:
+                raise UnknownDocument(f"no document '{document}'; see: bianmin documents --all")
+            current = store.document_of(row, self._today())
+            new = _with_attribute(replace(current, held=""), attribute, self._today())
+            held = new.held
+            if not held and not force:
+                held = "；".join(
+                    self._personal_data_in([store.passage_of(p) for p in store.passage_rows(connection, document)])
+                )
+            stage = Stage.DRAFT if held or not new.attribute.open_to_citizens else Stage.PUBLISHED
+            new = replace(new, held=held, stage=stage, published_on=_first_day(new, stage, self._today()))
+            store.change_document(
+                connection,
+                document,
+                attribute=new.attribute.value,
+                held=new.held,
+                stage=new.stage.value,
+                published_on=new.published_on,
+            )
+            store.note_event(connection, document, "published" if stage is Stage.PUBLISHED else "held", held)
+            store.bump_version(connection)
+        if sync:
+            self.sync()
+        return new
+
+    def withdraw(self, document: str, reason: str) -> None:
+        """Take a document out of the citizens' sight at once, in every process. Raises ``UnknownDocument``."""
+        with self._engine.begin() as connection:
+            if store.find_document(connection, document) is None:
+                raise UnknownDocument(f"no document '{document}'; see: bianmin documents --all")
+            store.change_document(connection, document, stage=Stage.WITHDRAWN.value, held=f"已撤下：{reason}")
+            store.note_event(connection, document, "withdrawn", reason)
+            store.bump_version(connection)
+        self.sync()
+
+    def rule(self, document: str, validity: Validity, reason: str) -> None:
+        """Staff lay down a document's validity (立改废)."""
+        with self._engine.begin() as connection:
+            if store.find_document(connection, document) is None:
+                raise UnknownDocument(f"no document '{document}'; see: bianmin documents --all")
+            ruling = "" if validity is Validity.IN_FORCE else validity.value
+            store.change_document(connection, document, ruling=ruling, validity=validity.value)
+            store.note_event(connection, document, "ruled", f"{validity.value}: {reason}")
+            store.bump_version(connection)
+        self.sync()
+
+    def link(self, source: str, target: str, kind: LinkKind, evidence: str) -> None:
+        """Staff confirm or add a link; a repeal or an amendment takes effect at once."""
+        with self._engine.begin() as connection:
+            for document in (source, target):
+                if store.find_document(connection, document) is None:
+                    raise UnknownDocument(f"no document '{document}'; see: bianmin documents --all")
+            store.write_link(connection, DocumentLink(source, target, kind, True, evidence), overrule=True)
+            self._apply_ruling(connection, source, target, kind)
+            store.note_event(connection, source, "linked", f"{kind.value} {target}: {evidence}")
+            store.bump_version(connection)
+        self.sync()
+
+    def unlink(self, source: str, target: str, kind: LinkKind) -> None:
+        """Staff refuse a link; what it had laid down is taken back and it is not proposed again."""
+        with self._engine.begin() as connection:
+            if store.refuse_link(connection, source, target, kind) and kind in _RULINGS:
+                store.change_document(connection, target, ruling="")
+            store.bump_version(connection)
+        self.sync()
+
+    def _link(self, connection: Connection, document: str) -> None:
+        """Resolve what ``document`` cites, and what earlier documents cited that may be this one.
+
+        An exact 文号 confirms a link; a title that is nearly the same proposes it.
+        """
+        known = store.titles(connection)
+        by_number: dict[str, str] = {}
+        for identity, _title, number, kind in known:
+            if number and kind != DocumentKind.INTERPRETATION.value:
+                by_number.setdefault(number, identity)
+        for citation in store.citations_touching(connection, document):
+            target = by_number.get(citation.number) if citation.number else None
+            confirmed = target is not None
+            if target is None and citation.title:
+                target, alike = _nearest_title(citation, known)
+                confirmed = alike >= 99.5 and citation.kind in (LinkKind.INTERPRETS, LinkKind.CITES, LinkKind.GUIDES)
+            if target is None or target == citation.document or document not in (target, citation.document):
+                continue
+            link = DocumentLink(citation.document, target, citation.kind, confirmed, citation.evidence)
+            if store.write_link(connection, link) and confirmed:
+                self._apply_ruling(connection, citation.document, target, citation.kind)
+
+    def _apply_ruling(self, connection: Connection, source: str, target: str, kind: LinkKind) -> None:
+        ruling = _RULINGS.get(kind)
+        if ruling is None:
+            return
+        row = store.find_document(connection, source)
+        before = store.find_document(connection, target)
+        if row is None or before is None or row["attribute"] not in store.OPEN_ATTRIBUTES:
+            return
+        if ruling is Validity.AMENDED and before["ruling"] == Validity.REPEALED.value:
+            return
+        store.change_document(connection, target, ruling=ruling.value, validity=ruling.value)
+        store.note_event(connection, target, "ruled", f"{ruling.value} by {source}")
+
+    def refresh_validity(self) -> int:
+        """Let documents lapse or come into force with the calendar; returns how many changed."""
+        changed = 0
+        today = self._today()
+        with self._engine.begin() as connection:
+            for row in store.all_documents(connection, staff=True):
+                validity = store.validity_on(row, today)
+                if validity.value != row["validity"]:
+                    store.change_document(connection, row["id"], validity=validity.value)
+                    changed += 1
+            if changed:
+                store.bump_version(connection)
+        return changed
+
+    # --- the index -----------------------------------------------------------------------------------------------
+
+    def sync(self) -> int:
+        """Bring the index up to date with the database; returns how many documents were taken over."""
+        done = 0
+        while True:
+            with self._engine.connect() as connection:
+                pending = store.dirty_documents(connection, 500)
+                version, _ = store.library_version(connection)
+                if not pending:
+                    break
+                entries: list[IndexedPassage] = []
+                gone: list[str] = []
+                for item in pending:
+                    document = store.document_of(item.row, self._today())
+                    if document.stage is Stage.PUBLISHED and document.attribute.open_to_citizens:
+                        rows = store.passage_rows(connection, document.id)
+                        entries.extend(_indexed(document, store.passage_of(r)) for r in rows)
+                        if not rows:
+                            gone.append(document.id)
+                    else:
+                        gone.append(document.id)
+            self._index.replace(entries)
+            if gone:
+                self._index.remove(gone)
+            self._index.commit(str(version))
+            with self._engine.begin() as connection:
+                store.mark_clean(connection, pending)
+            done += len(pending)
+        return done
+
+    def ensure_index(self) -> str:
+        """Rebuild the index when it is missing, damaged or has lost passages; says what was done, empty for nothing."""
+        with self._engine.connect() as connection:
+            documents, expected, _ = store.totals(connection)
+            todo = bool(store.dirty_documents(connection, 1))
+        try:
+            present = self._index.count()
+        except IndexUnavailable as error:
+            log.warning("index unavailable, rebuilding: %s", error)
+            present = -1
+        if todo:
+            self.sync()
+            present = self._index.count()
+        if present == expected:
+            return ""
+        with self._engine.begin() as connection:
+            store.mark_all_dirty(connection)
+        self._index.clear()
+        self.sync()
+        return f"index rebuilt: {documents} documents, {expected} passages"
+
+    # --- out -----------------------------------------------------------------------------------------------------
+
+    def ask(self, question: Question) -> Finding:
+        """What has been published on a question: ranked passages, how sure we are, the record, who handles it."""
+        finding = self._searcher.find(question)
+        return replace(finding, organs=organ_matching.match(question.text, self.organs()))
+
+    def documents(self, *, staff: bool = False) -> list[PolicyDocument]:
+        """Published documents, or all of them for staff, newest first."""
+        if not staff:
+            return self._shelf.documents()
+        with self._engine.connect() as connection:
+            return [store.document_of(row, self._today()) for row in store.all_documents(connection, staff=True)]
+
+    def open_document(self, document: str, *, staff: bool = False) -> tuple[PolicyDocument, tuple[Passage, ...]]:
+        """A document and its passages. Raises ``UnknownDocument`` also for what this reader may not see."""
+        with self._engine.connect() as connection:
+            row = store.find_document(connection, document)
+            found = store.document_of(row, self._today()) if row is not None else None
+            visible = found is not None and (
+                staff or (found.stage is Stage.PUBLISHED and found.attribute.open_to_citizens)
+            )
+            if found is None or not visible:
+                raise UnknownDocument(f"no document '{document}' is open to this reader")
+            return found, tuple(store.passage_of(p) for p in store.passage_rows(connection, document))
+
+    def links_of(self, document: str, *, staff: bool = False) -> tuple[tuple[LinkKind, PolicyDocument, bool], ...]:
+        """(kind, the other document, whether the other one acts on this one); citizens see confirmed, open ones."""
+        result: list[tuple[LinkKind, PolicyDocument, bool]] = []
+        with self._engine.connect() as connection:
+            for link in store.links_of(connection, document):
+                incoming = link.target == document
+                row = store.find_document(connection, link.source if incoming else link.target)
+                if row is None or not (staff or link.confirmed):
+                    continue
+                other = store.document_of(row, self._today())
+                if staff or (other.stage is Stage.PUBLISHED and other.attribute.open_to_citizens):
+                    result.append((link.kind, other, incoming))
+        return tuple(result)
+
+    def proposed_links(self) -> list[DocumentLink]:
+        """Links that wait for a person."""
+        with self._engine.connect() as connection:
+            return store.all_links(connection, "proposed")
+
+    def history(self, document: str) -> list[tuple[str, str, str]]:
+        """(instant UTC, kind, detail) of what happened to a document."""
+        with self._engine.connect() as connection:
+            return store.events_of(connection, document)
+
+    def former_version(self, document: str, version: int) -> dict[str, object] | None:
+        """A former version as it was kept, None when there is none."""
+        with self._engine.connect() as connection:
+            return store.version_snapshot(connection, document, version)
+
+    def organs(self) -> tuple[Organ, ...]:
+        """The organ directory, cached until the library changes."""
+        with self._engine.connect() as connection:
+            version, _ = store.library_version(connection)
+            if version != self._organs[0]:
+                self._organs = (version, store.read_organs(connection))
+        return self._organs[1]
+
+    def replace_organs(self, organs: Sequence[Organ]) -> None:
+        """Replace the organ directory."""
+        with self._engine.begin() as connection:
+            store.write_organs(connection, organs)
+            store.bump_version(connection)
+
+    def state(self) -> LibraryState:
+        """What page footers and the health check say."""
+        with self._engine.connect() as connection:
+            documents, passages, as_of = store.totals(connection)
+            version, changed = store.library_version(connection)
+            waiting = sum(r["stage"] == Stage.DRAFT.value for r in store.all_documents(connection, staff=True))
+        return LibraryState(
+            documents=documents,
+            passages=passages,
+            waiting=waiting,
+            as_of=as_of,
+            version=version,
+            index_version=self._index.stamp(),
+            updated_at=datetime.fromisoformat(changed) if changed else None,
+        )
+
+    def close(self) -> None:
+        """Release the index."""
+        self._index.close()
+
+
+# --- pure helpers ----------------------------------------------------------------------------------------------------
+
+
+def _with_attribute(document: PolicyDocument, said: DisclosureAttribute | None, today: date) -> PolicyDocument:
+    """Settle the attribute: what the text states wins over what staff say, unless the text states nothing."""
+    stated = document.attribute
+    if stated is DisclosureAttribute.UNKNOWN:
+        attribute = said or DisclosureAttribute.UNKNOWN
+    elif stated is DisclosureAttribute.REDACTED and said is not DisclosureAttribute.REDACTED:
+        return replace(document, held="公开属性为“删减后公开”：请确认这是删减后的文本（--attribute redacted）")
+    else:
+        attribute = stated
+    held = ""
+    if attribute is DisclosureAttribute.UNKNOWN:
+        held = "没有写明公开属性，请确定后再发布（--attribute public）"
+    elif not attribute.open_to_citizens:
+        held = "公开属性不是主动公开，只供工作人员查阅"
+    return replace(document, attribute=attribute, held=held)
+
+
+def _first_day(document: PolicyDocument, stage: Stage, today: date) -> date | None:
+    if document.published_on is not None or stage is not Stage.PUBLISHED:
+        return document.published_on
+    return today
+
+
+def _renamed(passages: Sequence[Passage], identity: str) -> tuple[Passage, ...]:
+    return tuple(replace(p, document=identity, id=f"{identity}-{p.ordinal}") for p in passages)
+
+
+def _new_id(connection: Connection, path: Path, parsed: ParsedDocument) -> str:
+    """A short id for the URL: the file's own name where it is one, else derived from 文号 or title."""
+    stem = path.stem.lower()
+    if _SLUG.fullmatch(stem) and store.find_document(connection, stem) is None:
+        return stem
+    seed = f"{parsed.document.number}|{parsed.document.title}" if parsed.document.title else str(path)
+    for salt in ("", str(path.resolve()), json.dumps([str(path.resolve()), parsed.document.title])):
+        identity = "d" + hashlib.sha256(f"{seed}{salt}".encode()).hexdigest()[:9]
+        if store.find_document(connection, identity) is None:
+            return identity
+    raise AssertionError("three hashes collided")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _citations(document: str, parsed: ParsedDocument) -> list[store.StoredCitation]:
+    def stored(kind: LinkKind, citation: Citation) -> store.StoredCitation:
+        return store.StoredCitation(document, kind, citation.number, citation.title, citation.evidence)
+
+    found = [stored(LinkKind.REPEALS, c) for c in parsed.repeals]
+    found += [stored(LinkKind.AMENDS, c) for c in parsed.amends]
+    if parsed.interprets is not None:
+        found.append(stored(LinkKind.INTERPRETS, parsed.interprets))
+    settled = {c.number for c in found if c.number}
+    kind = LinkKind.GUIDES if parsed.document.kind is DocumentKind.SERVICE_GUIDE else LinkKind.CITES
+    for number in parsed.cited_numbers:
+        if number != parsed.document.number and number not in settled:
+            found.append(store.StoredCitation(document, kind, number, "", number))
+    if kind is LinkKind.GUIDES:
+        found += [store.StoredCitation(document, kind, "", title, title) for title in parsed.cited_titles]
+    return found
+
+
+def _nearest_title(
+    citation: store.StoredCitation, known: Sequence[tuple[str, str, str, str]]
+) -> tuple[str | None, float]:
+    best: tuple[str | None, float] = (None, 0.0)
+    wanted = _bare(citation.title)
+    for identity, title, _number, kind in known:
+        if identity == citation.document or kind == DocumentKind.INTERPRETATION.value:
+            continue
+        bare = _bare(title)
+        if not bare or not wanted:
+            continue
+        alike = 100.0 if wanted == bare else fuzz.ratio(wanted, bare)
+        if len(wanted) >= 6 and (wanted in bare or bare in wanted):
+            alike = max(alike, 95.0)
+        if alike > best[1]:
+            best = (identity, alike)
+    return best if best[1] >= 88 else (None, best[1])
+
+
+def _bare(title: str) -> str:
+    return re.sub(r"[《》\s]|的?通知$|^.{2,20}?关于(印发|发布|公布)?", "", title)
+
+
+def _indexed(document: PolicyDocument, passage: Passage) -> IndexedPassage:
+    return IndexedPassage(
+        id=passage.id,
+        document=document.id,
+        body="\n".join([document.title, *passage.path, passage.text]),
+        attribute=document.attribute.value,
+        validity=document.validity.value,
+        kind=document.kind.value,
+        issuer=document.issuer,
+        topic=document.topic,
+        audience=document.audience,
+        year=document.written_on.year if document.written_on else 0,
+        number=document.number,
+    )
