@@ -1,0 +1,628 @@
+"""命令行: the command ``bianmin``.
+
+Every command takes ``--json``: one JSON value on stdout and nothing else there; progress and messages go to stderr.
+Exit 0 done, 1 something failed, 2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import secrets
+import shutil
+import socket
+import sqlite3
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from datetime import date, datetime
+from pathlib import Path
+
+from register.calendar import WorkCalendar
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bot.app import House, asgi, build, health
+from bot.channels.api import finding_json, reply_json
+from bot.config import Settings, load
+from bot.errors import BotError, ConfigError, PortInUse
+from knowledge.errors import KnowledgeError
+from knowledge.lists import read_organs
+from knowledge.model import (
+    DisclosureAttribute,
+    DocumentKind,
+    Filters,
+    IngestOutcome,
+    IngestStatus,
+    LinkKind,
+    PolicyDocument,
+    Question,
+    Validity,
+)
+from register import privacy
+from register.clock import now_beijing
+from register.errors import RegisterError
+from register.inquiry import Channel, Entry, EntryStatus, Inquiry
+from replies.errors import ReplyError
+
+log = logging.getLogger(__name__)
+err = Console(stderr=True, highlight=False)
+
+Handler = Callable[[argparse.Namespace, Settings], int]
+
+
+class UsageError(Exception):
+    """The words of the call are off: exit code 2."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if args.verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("httpx", "httpcore", "urllib3", "wechatpy"):
+        # Their INFO and DEBUG lines print tokens and secrets that stand in addresses.
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        settings = load(args.config)
+        handler: Handler = args.handler
+        return handler(args, settings)
+    except (UsageError, ConfigError) as error:
+        err.print(f"bianmin: {error}", markup=False, soft_wrap=True)
+        return 2
+    except (BotError, KnowledgeError, RegisterError, ReplyError, OSError) as error:
+        err.print(f"bianmin: {error}", markup=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        err.print("bianmin: stopped; run the same command again to go on where it was")
+        return 1
+
+
+def _emit(args: argparse.Namespace, value: object, lines: Iterable[str]) -> None:
+    """The JSON value, or the lines for people."""
+    if args.json:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    else:
+        for line in lines:
+            sys.stdout.write(line + "\n")
+
+
+# --- library ---------------------------------------------------------------------------------------------------------
+
+
+def document_json(document: PolicyDocument) -> dict[str, object]:
+    """The contract's line of ``documents``."""
+    return {
+        "id": document.id,
+        "kind": document.kind.value,
+        "title": document.title,
+        "number": document.number,
+        "issuer": document.issuer,
+        "written_on": _iso(document.written_on),
+        "published_on": _iso(document.published_on),
+        "attribute": document.attribute.value,
+        "validity": document.validity.value,
+        "passages": document.passages,
+        "url": document.url,
+        "stage": document.stage.value,
+        "held": document.held,
+        "topic": document.topic,
+        "version": document.version,
+    }
+
+
+def outcome_json(outcome: IngestOutcome) -> dict[str, object]:
+    """The contract's line of ``ingest``."""
+    d = outcome.document
+    return {
+        "path": outcome.path,
+        "status": outcome.status.value,
+        "id": d.id if d else None,
+        "title": d.title if d else None,
+        "number": d.number if d else None,
+        "issuer": d.issuer if d else None,
+        "written_on": _iso(d.written_on) if d else None,
+        "attribute": d.attribute.value if d else None,
+        "passages": d.passages if d else 0,
+        "reason": outcome.reason,
+        "stage": d.stage.value if d else None,
+        "error": outcome.error,
+    }
+
+
+def _iso(day: date | None) -> str | None:
+    return day.isoformat() if day else None
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and every file below the folders named; hidden files and Office lock files are left out."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            below = sorted(p for p in path.rglob("*") if p.is_file())
+            found += [p for p in below if not p.name.startswith((".", "~$"))]
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UsageError(f"{path} does not exist")
+    return found
+
+
+def _ingest(args: argparse.Namespace, settings: Settings) -> int:
+    files = _files(args.paths)
+    house = build(settings)
+    try:
+        outcomes = _take_in(house, files, DisclosureAttribute(args.attribute) if args.attribute else None, args.publish)
+    finally:
+        house.close()
+    rejected = sum(o.status is IngestStatus.REJECTED for o in outcomes)
+    _emit(args, [outcome_json(o) for o in outcomes], map(_outcome_line, outcomes))
+    counts = ", ".join(f"{sum(o.status is s for o in outcomes)} {s.value}" for s in IngestStatus)
+    waiting = sum(bool(o.document and o.document.held) for o in outcomes)
+    err.print(f"{len(files)} files: {counts}; {waiting} wait for staff")
+    return 1 if rejected else 0
+
+
+def _take_in(
+    house: House, files: Sequence[Path], attribute: DisclosureAttribute | None, publish: bool
+) -> list[IngestOutcome]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    outcomes: list[IngestOutcome] = []
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("ingest", total=len(files))
+        for outcome in house.library.ingest(files, attribute=attribute, publish=publish):
+            outcomes.append(outcome)
+            bar.advance(task)
+    return outcomes
+
+
+def _outcome_line(outcome: IngestOutcome) -> str:
+    d = outcome.document
+    if d is None:
+        return f"{outcome.status.value:9}  {outcome.path}: {outcome.error}: {outcome.reason}"
+    head = f"{outcome.status.value:9}  {d.id:12} {d.title} {d.number} ({d.passages} passages, {d.stage.value})"
+    return f"{head}: {outcome.reason}" if outcome.reason else head
+
+
+def _documents(args: argparse.Namespace, settings: Settings) -> int:
+    house = build(settings)
+    try:
+        found = house.library.documents(staff=args.all)
+    finally:
+        house.close()
+    lines = (
+        f"{d.id:12} {d.written_on or '':10}  {d.validity.label}  {d.title} {d.number}"
+        + (f"  [{d.held}]" if d.held else "")
+        for d in found
+    )
+    _emit(args, [document_json(d) for d in found], lines)
+    return 0
+
+
+def _publish(args: argparse.Namespace, settings: Settings) -> int:
+    house = build(settings)
+    try:
+        attribute = DisclosureAttribute(args.attribute) if args.attribute else None
+        document = house.library.publish(args.document, attribute=attribute, force=args.force)
+    finally:
+        house.close()
+    _emit(args, document_json(document), [f"{document.stage.value}: {document.title} {document.held}"])
+    return 1 if document.held else 0
+
+
+def _withdraw(args: argparse.Namespace, settings: Settings) -> int:
+    house = build(settings)
+    try:
+        house.library.withdraw(args.document, args.reason)
+    finally:
+        house.close()
+    _emit(args, {"id": args.document, "stage": "withdrawn"}, [f"withdrawn: {args.document}"])
+    return 0
+
+
+def _rule(args: argparse.Namespace, settings: Settings) -> int:
+    house = build(settings)
+    try:
+        house.library.rule(args.document, Validity(args.validity), args.reason)
+    finally:
+        house.close()
+    _emit(args, {"id": args.document, "validity": args.validity}, [f"{args.document}: {args.validity}"])
+    return 0
+
+
+def _links(args: argparse.Namespace, settings: Settings) -> int:
+    house = build(settings)
+    try:
+        if args.action == "list":
+            found = house.library.proposed_links()
+            value: object = [asdict(link) for link in found]
+            lines = [f"{x.source} {x.kind.value} {x.target}: {x.evidence}" for x in found]
+        else:
+            if not (args.source and args.target and args.kind):
+                raise UsageError(f"links {args.action} needs SOURCE TARGET KIND")
+            kind = LinkKind(args.kind)
+            if args.action == "confirm":
+                house.library.link(args.source, args.target, kind, "confirmed by staff")
+            else:
+                house.library.unlink(args.source, args.target, kind)
+            value = {"source": args.source, "target": args.target, "kind": args.kind, "action": args.action}
+            lines = [f"{args.action}: {args.source} {args.kind} {args.target}"]
+    finally:
+        house.close()
+    _emit(args, value, lines)
+    return 0
+
+
+def _organs(args: argparse.Namespace, settings: Settings) -> int:
+    house = build(settings)
+    try:
+        if args.file is None:
+            organs, bad = house.library.organs(), ()
+        else:
+            table = read_organs(args.file)
+            organs, bad = table.organs, table.bad
+            house.library.replace_organs(organs)
+    finally:
+        house.close()
+    for row in bad:
+        err.print(f"{args.file} line {row.line}: {row.reason}", markup=False)
+    value = {"organs": [asdict(o) for o in organs], "bad": [asdict(b) for b in bad]}
+    _emit(args, value, (f"{o.name}  {o.phone}" for o in organs))
+    return 1 if bad else 0
+
+
+def _filters(args: argparse.Namespace) -> Filters:
+    return Filters(
+        organ=args.organ or "",
+        year=args.year,
+        number=args.number or "",
+        topic=args.topic or "",
+        audience=args.audience or "",
+        kind=DocumentKind(args.kind) if args.kind else None,
+        validity=Validity(args.validity) if args.validity else None,
+    )
+
+
+def _search(args: argparse.Namespace, settings: Settings) -> int:
+    house = build(settings)
+    try:
+        finding = house.library.ask(Question(args.text, _filters(args), args.limit))
+    finally:
+        house.close()
+    lines = [
+        f"{n}. {h.document.title} {h.document.number} {h.passage.locator}  [{h.document.validity.label}] {h.score:.3f}\n"
+        f"   {h.passage.text[:120]}"
+        for n, h in enumerate(finding.hits, 1)
+    ]
+    record = finding.record
+    lines.append(f"{record.scope_documents} documents, {record.scope_passages} passages, as of {record.as_of}")
+    _emit(args, finding_json(finding), lines)
+    return 0
+
+
+def _ask(args: argparse.Namespace, settings: Settings) -> int:
+    house = build(settings)
+    try:
+        inquiry = Inquiry(
+            channel=Channel.CLI,
+            message_key=secrets.token_hex(16),
+            conversation=house.seal.pseudonym(f"cli:{args.conversation or secrets.token_hex(8)}"),
+            text=args.text,
+            received_at=now_beijing(),
+        )
+        entry, reply = house.reception.answer(inquiry)
+        house.book.deliver(entry, "passive")
+    finally:
+        house.close()
+    _emit(args, reply_json(entry, reply), [reply.text])
+    return 0
+
+
+# --- register --------------------------------------------------------------------------------------------------------
+
+
+def entry_json(entry: Entry) -> dict[str, object]:
+    """The contract's line of ``log``; question and reply are masked."""
+    return {
+        "entry": entry.entry,
+        "channel": entry.channel.value,
+        "message_key": entry.message_key,
+        "received_at": entry.received_at.isoformat(),
+        "settled_at": entry.settled_at.isoformat() if entry.settled_at else None,
+        "status": entry.status.value,
+        "kind": entry.kind.value if entry.kind else None,
+        "question": entry.question,
+        "reply": privacy.mask(entry.reply.text) if entry.reply else None,
+        "deliveries": [{"at": d.at.isoformat(), "outcome": d.outcome} for d in entry.deliveries],
+        "seconds": entry.seconds,
+        "sources": [f"{s.title} {s.locator}" for s in entry.reply.sources] if entry.reply else [],
+        "error": entry.error,
+    }
+
+
+def _log(args: argparse.Namespace, settings: Settings) -> int:
+    since = _moment(args.since) if args.since else None
+    house = build(settings)
+    try:
+        channel = Channel(args.channel) if args.channel else None
+        status = EntryStatus(args.status) if args.status else None
+        entries = house.book.log(since=since, channel=channel, limit=args.limit, status=status)
+    finally:
+        house.close()
+    lines = (
+        f"{e.entry:6} {e.received_at:%Y-%m-%d %H:%M:%S} {e.channel.value:8} {e.status.value:7} "
+        f"{e.kind.value if e.kind else '-':14} {e.question[:60]}"
+        for e in entries
+    )
+    _emit(args, [entry_json(e) for e in entries], lines)
+    return 0
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--since wants an ISO time such as 2026-11-20 or 2026-11-20T08:00, not '{text}'") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=now_beijing().tzinfo)
+
+
+def _mask(args: argparse.Namespace, _: Settings) -> int:
+    text = sys.stdin.read()
+    masked, found = privacy.mask_with(text)
+    if args.json:
+        value = {"text": masked, "found": [{"kind": d.kind.value, "start": d.start, "end": d.end} for d in found]}
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(masked)
+    return 0
+
+
+def _workday(args: argparse.Namespace, _: Settings) -> int:
+    try:
+        start = date.fromisoformat(args.date)
+    except ValueError as error:
+        raise UsageError(f"DATE must look like 2026-11-20, not '{args.date}'") from error
+    due = WorkCalendar.load(args.calendar).add_working_days(start, args.days)
+    value: dict[str, object] = {"date": _iso(due.date), "provisional": due.provisional}
+    if due.reason:
+        value["reason"] = due.reason
+    _emit(args, value, [f"{due.date or 'unknown'}{f'  ({due.reason})' if due.reason else ''}"])
+    return 0
+
+
+# --- house -----------------------------------------------------------------------------------------------------------
+
+
+def _serve(args: argparse.Namespace, settings: Settings) -> int:
+    import uvicorn
+
+    host, port = settings.server.host, settings.server.port
+    _claim(host, port)
+    house = build(settings)
+    try:
+        repaired = house.library.ensure_index()
+        if repaired:
+            err.print(f"bianmin: {repaired}")
+        state = house.library.state()
+        shown = f"http://{host}:{port}"
+        err.print(f"bianmin: {state.documents} documents, {state.passages} passages, as of {state.as_of}")
+        err.print(f"bianmin: citizens' page  {shown}/chat")
+        err.print(f"bianmin: library         {shown}/browse")
+        err.print("bianmin: stop with Ctrl-C")
+        if state.documents == 0:
+            err.print("bianmin: the library is empty; load documents with: bianmin ingest PATH")
+        uvicorn.run(
+            asgi(house),
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=30,
+        )
+    finally:
+        house.close()
+    return 0
+
+
+def _claim(host: str, port: int) -> None:
+    """Say in one line that the port is taken, instead of a trace from deep inside the server."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with closing(socket.socket(family)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortInUse(
+                f"cannot listen on {host}:{port} ({error.strerror}); stop the other program or set BIANMIN_SERVER__PORT"
+            ) from error
+
+
+def _check(args: argparse.Namespace, settings: Settings) -> int:
+    house = build(settings)
+    try:
+        done = house.library.ensure_index() if args.repair else ""
+        problems = health(house)
+    finally:
+        house.close()
+    lines = [done] if done else []
+    lines += [f"problem: {p}" for p in problems] or ["all is well"]
+    _emit(args, {"status": "failing" if problems else "ok", "problems": problems, "repaired": done}, lines)
+    return 1 if problems else 0
+
+
+def _seed_demo(args: argparse.Namespace, settings: Settings) -> int:
+    import demo
+
+    folder = Path(demo.__file__).parent
+    house = build(settings)
+    try:
+        if args.if_empty and house.library.documents(staff=True):
+            house.library.ensure_index()
+            _emit(args, {"loaded": 0}, [])
+            return 0
+        err.print("bianmin: loading the fictional demo county 青禾县")
+        house.library.replace_organs(read_organs(folder / "organs.csv").organs)
+        outcomes = _take_in(house, _files([folder / "documents", folder / "held"]), None, False)
+    finally:
+        house.close()
+    rejected = [o for o in outcomes if o.status is IngestStatus.REJECTED]
+    for outcome in rejected:
+        err.print(_outcome_line(outcome), markup=False)
+    loaded = len(outcomes) - len(rejected)
+    _emit(args, {"loaded": loaded}, [f"{loaded} documents loaded"])
+    return 1 if rejected else 0
+
+
+def _backup(args: argparse.Namespace, settings: Settings) -> int:
+    """The database as a consistent copy, the originals, and the key that opens the sealed data."""
+    if settings.database.url:
+        raise UsageError("backup covers the embedded SQLite database; use pg_dump for database.url")
+    folder = settings.data.folder
+    source = folder / "bianmin.db"
+    if not source.exists():
+        raise UsageError(f"{source} does not exist; there is nothing to back up")
+    partial = args.file.with_name(args.file.name + ".part")
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "bianmin.db"
+        with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(copy)) as target:
+            live.backup(target)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
+            archive.add(copy, "bianmin.db")
+            for name in ("register.key", "originals"):
+                if (folder / name).exists():
+                    archive.add(folder / name, name)
+    partial.replace(args.file)
+    _emit(args, {"file": str(args.file), "bytes": args.file.stat().st_size}, [f"written: {args.file}; keep it safe"])
+    return 0
+
+
+def _restore(args: argparse.Namespace, settings: Settings) -> int:
+    """Put a backup back into an empty data folder and build the index again."""
+    folder = settings.data.folder
+    if (folder / "bianmin.db").exists():
+        raise UsageError(f"{folder} already holds a database; name an empty folder with BIANMIN_DATA__FOLDER")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        try:
+            with tarfile.open(args.file, "r:gz") as archive:
+                archive.extractall(scratch, filter="data")
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise UsageError(f"{args.file} is not a backup of bianmin: {error}") from error
+        if not (Path(scratch) / "bianmin.db").exists():
+            raise UsageError(f"{args.file} is not a backup of bianmin: it holds no bianmin.db")
+        for item in Path(scratch).iterdir():
+            shutil.move(str(item), folder / item.name)
+    house = build(settings)
+    try:
+        done = house.library.ensure_index()
+        state = house.library.state()
+    finally:
+        house.close()
+    _emit(args, {"documents": state.documents, "index": done}, [f"restored: {state.documents} documents; {done}"])
+    return 0
+
+
+# --- the parser ------------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON value on stdout")
+    common.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="configuration file")
+    common.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="say more on stderr")
+    parser = argparse.ArgumentParser(prog="bianmin", description="政务公开便民答复助手", parents=[common])
+    parser.set_defaults(json=False, config=None, verbose=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, handler: Handler, about: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=about, description=about, parents=[common])
+        sub.set_defaults(handler=handler)
+        return sub
+
+    attributes = [a.value for a in DisclosureAttribute if a is not DisclosureAttribute.UNKNOWN]
+
+    sub = command("ingest", _ingest, "read files or folders into the library")
+    sub.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    sub.add_argument("--attribute", choices=attributes, help="公开属性 of texts that state none")
+    sub.add_argument("--publish", action="store_true", help="staff have checked what would be held")
+
+    sub = command("documents", _documents, "list the published documents")
+    sub.add_argument("--all", action="store_true", help="also what waits or was withdrawn (staff)")
+
+    sub = command("publish", _publish, "open a waiting document to citizens")
+    sub.add_argument("document")
+    sub.add_argument("--attribute", choices=attributes)
+    sub.add_argument("--force", action="store_true", help="what it was held for has been dealt with")
+
+    sub = command("withdraw", _withdraw, "take a document out of the citizens' sight at once")
+    sub.add_argument("document")
+    sub.add_argument("--reason", required=True)
+
+    sub = command("rule", _rule, "lay down a document's validity (立改废)")
+    sub.add_argument("document")
+    sub.add_argument("validity", choices=[v.value for v in Validity])
+    sub.add_argument("--reason", required=True)
+
+    sub = command("links", _links, "list, confirm or refuse links between documents")
+    sub.add_argument("action", choices=["list", "confirm", "refuse"], nargs="?", default="list")
+    sub.add_argument("source", nargs="?")
+    sub.add_argument("target", nargs="?")
+    sub.add_argument("kind", nargs="?", choices=[k.value for k in LinkKind])
+
+    sub = command("organs", _organs, "show the organ directory, or replace it from a table")
+    sub.add_argument("file", nargs="?", type=Path)
+
+    sub = command("search", _search, "search the published passages")
+    sub.add_argument("text")
+    sub.add_argument("--limit", type=int, default=10)
+    sub.add_argument("--organ")
+    sub.add_argument("--year", type=int)
+    sub.add_argument("--number")
+    sub.add_argument("--topic")
+    sub.add_argument("--audience")
+    sub.add_argument("--kind", choices=[k.value for k in DocumentKind])
+    sub.add_argument("--validity", choices=[v.value for v in Validity])
+
+    sub = command("ask", _ask, "ask as a citizen would")
+    sub.add_argument("text")
+    sub.add_argument("--conversation", help="name of the conversation, to go on with it")
+
+    sub = command("log", _log, "what came in and what became of it, masked")
+    sub.add_argument("--since", help="ISO time")
+    sub.add_argument("--channel", choices=[c.value for c in Channel])
+    sub.add_argument("--status", choices=[s.value for s in EntryStatus])
+    sub.add_argument("--limit", type=int, default=50)
+
+    command("mask", _mask, "mask personal data in the text on stdin")
+
+    sub = command("workday", _workday, "count working days: workday add DATE N")
+    sub.add_argument("action", choices=["add"])
+    sub.add_argument("date")
+    sub.add_argument("days", type=int)
+    sub.add_argument("--calendar", type=Path, help="your own working-day file")
+
+    command("serve", _serve, "serve the pages and the callbacks")
+
+    sub = command("check", _check, "say whether the house is in order")
+    sub.add_argument("--repair", action="store_true", help="rebuild the index where it is missing or damaged")
+
+    sub = command("seed-demo", _seed_demo, "load the fictional county 青禾县")
+    sub.add_argument("--if-empty", action="store_true", help="only into an empty library")
+
+    sub = command("backup", _backup, "write database, originals and key into one file")
+    sub.add_argument("file", type=Path)
+    sub = command("restore", _restore, "put a backup back into an empty data folder")
+    sub.add_argument("file", type=Path)
+    return parser
