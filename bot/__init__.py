@@ -6,5 +6,6 @@ The top room: it may import every other. Its errors::
     ├── ConfigError          config.toml or the environment is wrong; says which key and what to do
     ├── PortInUse            the address of ``serve`` is taken
     ├── SignatureRejected    a callback that cannot prove where it comes from (403)
+    ├── DatabaseUnusable     the database cannot be opened or was written by a newer program
     └── MalformedMessage     a callback that is not in the channel's form (400)
 """

@@ -21,3 +21,7 @@ class SignatureRejected(BotError):
 
 class MalformedMessage(BotError):
     """A callback from the right sender that is not in the channel's form (400)."""
+
+
+class DatabaseUnusable(BotError):
+    """The database cannot be opened or was written by a newer program."""

@@ -1,1 +1,1 @@
-"""Alembic migrations, from the first table on."""
+"""Migrations of the database, applied by :func:`bot.database.migrate` at every start, also from an installed wheel."""

@@ -207,6 +207,8 @@ class Entry:
     seconds: float = 0.0
     error: str = ""
     deliveries: tuple[Delivery, ...] = ()
+    event: str = ""  # raw kind of a channel event, without its detail
+    useful: bool | None = None  # the citizen's 「有用/没用」
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,7 @@
+"""All tables of the house, for Alembic's comparison of what is with what should be."""
+
+from __future__ import annotations
+
+from register.tables import metadata as register_tables
+
+TARGET = [register_tables]

@@ -1,0 +1,697 @@
+"""登记册: every inquiry, whatever became of it (登记制).
+
+One committed row before any work, unique on (channel, message key): a redelivery finds the first. The caller that is
+told ``mine`` works; its lease runs out when it dies, and then exactly one other takes over. What people may look at
+is masked; what the citizen wrote is sealed beside it, and each look at it is logged.
+
+The engine is :func:`bot.database.open_engine`'s; writers ask it for ``BEGIN IMMEDIATE`` by an execution option.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from register import codec, privacy
+from register.clock import from_stored, now_beijing, to_stored
+from register.errors import AlreadySettled, SealBroken, UnknownEntry
+from register.inquiry import (
+    Channel,
+    Conversation,
+    Delivery,
+    Entry,
+    EntryStatus,
+    Inquiry,
+    Opened,
+    Reply,
+    ReplyKind,
+)
+from register.seal import Seal
+from register.tables import access_log, conversations, deliveries, events, inquiries, outbound, seal_proof
+
+log = logging.getLogger(__name__)
+
+DELIVERED = frozenset({"sent", "passive"})
+"""Outcomes that mean the citizen has it; everything else is a failed or open delivery."""
+
+LONGEST_KEY = 400
+
+
+class OutboundState(StrEnum):
+    """待发状态."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """待发件: something to be handed to a channel later.
+
+    ``address`` and ``payload`` are the channel's own texts and are stored sealed. ``key``, unique within the channel,
+    guards against queueing the same thing twice; empty for none.
+    """
+
+    channel: Channel
+    address: str
+    payload: str
+    due_at: datetime | None = None  # None: at once
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """待发件 claimed by this caller for the length of the lease. ``attempts`` counts this one."""
+
+    id: int
+    entry: int | None
+    channel: Channel
+    address: str
+    payload: str
+    due_at: datetime
+    attempts: int
+    last_outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """事件: one line of the history of an entry; never changed, never removed."""
+
+    at: datetime
+    kind: str  # "opened", "taken_over", "settled", "failed", "delivered", "judged", "revealed" or a note's kind
+    detail: str
+
+
+class RegisterBook:
+    """登记册: open, settle, fail, find.
+
+    Safe to share between threads and processes: it keeps no state but the engine, the seal and prepared statements.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        seal: Seal,
+        *,
+        clock: Callable[[], datetime] = now_beijing,
+        lease_seconds: float = 10,
+        office_contacts: frozenset[str] = frozenset(),
+    ) -> None:
+        """``office_contacts`` are published numbers and addresses that masking leaves alone (条例 art. 20(2))."""
+        self._reader = engine
+        self._writer = engine.execution_options(sqlite_begin="IMMEDIATE")
+        self._seal = seal
+        self._clock = clock
+        self._lease = round(lease_seconds * 1_000_000)
+        self._contacts = office_contacts
+        insert_new = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._enter = (
+            insert_new(inquiries)
+            .on_conflict_do_nothing(index_elements=["channel", "message_key"])
+            .returning(inquiries.c.id)
+        )
+        self._queue = (
+            insert_new(outbound).on_conflict_do_nothing(index_elements=["channel", "key"]).returning(outbound.c.id)
+        )
+        keep = insert_new(conversations)
+        self._keep_conversation = keep.on_conflict_do_update(
+            index_elements=["key"],
+            set_={"updated_at": keep.excluded.updated_at, "state_sealed": keep.excluded.state_sealed},
+        )
+        self._prove = insert_new(seal_proof).on_conflict_do_nothing(index_elements=["id"])
+
+    # ---- coming in -------------------------------------------------------------------------------------------
+
+    def open(self, inquiry: Inquiry) -> Opened:
+        """登记: enter the inquiry, or find its entry when the channel delivers it again.
+
+        Committed when this returns. ``mine`` is True for the first caller, and for exactly one later caller once the
+        lease of an entry without a reply has run out.
+        """
+        row = self._row_of(inquiry)
+        now = row["lease_until"] - self._lease
+        with self._writer.begin() as connection:
+            entry = connection.execute(self._enter, row).scalar()
+            if entry is not None:
+                _append(connection, entry, now, "opened")
+                return Opened(entry, mine=True, reply=None)
+            which = {"of_channel": row["channel"], "of_key": row["message_key"]}
+            lease = {"now": now, "until": row["lease_until"]}
+            entry = connection.execute(_TAKE_OVER, {**which, **lease}).scalar()
+            if entry is not None:
+                _append(connection, entry, now, "taken_over")
+                return Opened(entry, mine=True, reply=None)
+            found = connection.execute(_REPLY_TO, which).one()
+        return Opened(found.id, mine=False, reply=self._reply(found.reply))
+
+    def renew(self, entry: int) -> bool:
+        """Extend the lease of an entry that is still being worked on; False when it has its reply."""
+        until = to_stored(self._clock()) + self._lease
+        with self._writer.begin() as connection:
+            return connection.execute(_RENEW, {"of_entry": entry, "until": until}).rowcount == 1
+
+    def abandoned(self, now: datetime | None = None, *, limit: int = 100) -> list[tuple[int, Inquiry]]:
+        """Open entries whose worker died, oldest first, claimed for the caller for one lease.
+
+        An entry whose original cannot be opened with this key is logged and left open for staff.
+        """
+        at = to_stored(now or self._clock())
+        with self._writer.begin() as connection:
+            rows = connection.execute(_CLAIM_ABANDONED, {"now": at, "until": at + self._lease, "limit": limit}).all()
+            if rows:
+                connection.execute(
+                    insert(events), [{"entry": r.id, "at": at, "kind": "taken_over", "detail": ""} for r in rows]
+                )
+        claimed = []
+        for row in sorted(rows, key=lambda r: r.id):
+            try:
+                claimed.append((row.id, self._inquiry(row)))
+            except SealBroken:
+                log.exception("entry %d cannot be resumed: its original was sealed with another key", row.id)
+        return claimed
+
+    # ---- going out -------------------------------------------------------------------------------------------
+
+    def settle(
+        self,
+        entry: int,
+        reply: Reply,
+        *,
+        durations: Mapping[str, float],
+        conversation: Conversation | None = None,
+        outgoing: Sequence[Outgoing] = (),
+    ) -> None:
+        """办结: keep the reply as shown, its sources and search record, the durations (seconds by name, ``total`` for
+        the whole) and what is pending with the citizen, all in one transaction.
+
+        ``outgoing`` is queued in the same transaction, so that a late answer cannot get lost in between. Raises
+        :class:`AlreadySettled` (the first reply stands) or :class:`UnknownEntry`.
+        """
+        self._close(entry, EntryStatus.SETTLED, reply, durations, "", conversation, outgoing)
+
+    def fail(
+        self,
+        entry: int,
+        error: str,
+        reply: Reply,
+        durations: Mapping[str, float],
+        *,
+        conversation: Conversation | None = None,
+        outgoing: Sequence[Outgoing] = (),
+    ) -> None:
+        """未能答复: keep the courteous reply and, for staff, the ``error``. Raises as :meth:`settle`."""
+        self._close(entry, EntryStatus.FAILED, reply, durations, privacy.mask(error), conversation, outgoing)
+
+    def _close(
+        self,
+        entry: int,
+        status: EntryStatus,
+        reply: Reply,
+        durations: Mapping[str, float],
+        error: str,
+        conversation: Conversation | None,
+        outgoing: Sequence[Outgoing],
+    ) -> None:
+        now = to_stored(self._clock())
+        values = {
+            "of_entry": entry,
+            "now": now,
+            "to_status": status.value,
+            "to_kind": reply.kind.value,
+            "to_reply": self._stored_reply(reply),
+            "to_durations": codec.to_json(dict(durations)),
+            "to_seconds": durations["total"] if "total" in durations else sum(durations.values()),
+            "to_error": _storable(error),
+        }
+        pending = None
+        if conversation is not None:
+            pending = {
+                "key": conversation.key,
+                "updated_at": to_stored(conversation.updated_at) if conversation.updated_at else now,
+                "state_sealed": self._seal.close(codec.dump(conversation)),
+            }
+        queued = [self._outbound_row(entry, item, now) for item in outgoing]
+        with self._writer.begin() as connection:
+            if connection.execute(_SETTLE, values).rowcount != 1:
+                self._refuse(connection, entry)
+            _append(connection, entry, now, status.value, reply.kind.value)
+            if pending is not None:
+                connection.execute(self._keep_conversation, pending)
+            for row in queued:
+                connection.execute(self._queue, row)
+
+    def _refuse(self, connection: Connection, entry: int) -> None:
+        if connection.execute(select(inquiries.c.id).where(inquiries.c.id == entry)).first() is None:
+            raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+        raise AlreadySettled(f"entry {entry} has its reply; read it with RegisterBook.reply_to and use that one")
+
+    def deliver(self, entry: int, outcome: str, detail: str = "") -> None:
+        """投递: log one attempt to hand the reply over. Only :data:`DELIVERED` outcomes mean that it arrived.
+
+        ``detail`` is for staff (an error code, a server's answer) and is masked. Raises :class:`UnknownEntry`.
+        """
+        now = to_stored(self._clock())
+        with self._writer.begin() as connection:
+            self._require(connection, entry)
+            self._record_delivery(connection, entry, now, outcome, detail)
+
+    def _record_delivery(self, connection: Connection, entry: int, now: int, outcome: str, detail: str) -> None:
+        row = {"entry": entry, "at": now, "outcome": _storable(outcome), "detail": self._masked(detail)}
+        connection.execute(_DELIVER, row)
+        _append(connection, entry, now, "delivered" if _arrived(outcome) else "undelivered", outcome)
+
+    # ---- outbox ----------------------------------------------------------------------------------------------
+
+    def enqueue(self, entry: int | None, outgoing: Outgoing) -> int | None:
+        """排队: keep something to be sent; its number, or None when its ``key`` is queued or sent already."""
+        now = to_stored(self._clock())
+        row = self._outbound_row(entry, outgoing, now)
+        with self._writer.begin() as connection:
+            if entry is not None:
+                self._require(connection, entry)
+            number: int | None = connection.execute(self._queue, row).scalar()
+        return number
+
+    def claim_due(self, channel: Channel, limit: int = 10) -> list[Outbound]:
+        """Pending things of this channel that are due, earliest first, leased to the caller.
+
+        When the caller dies before :meth:`record_attempt`, they come back after the lease with a higher ``attempts``:
+        the channel decides whether a second try can do harm.
+        """
+        now = to_stored(self._clock())
+        with self._writer.begin() as connection:
+            rows = connection.execute(
+                _CLAIM_DUE, {"of_channel": channel.value, "now": now, "until": now + self._lease, "limit": limit}
+            ).all()
+        claimed = []
+        for row in sorted(rows, key=lambda r: (r.due_at, r.id)):
+            try:
+                claimed.append(
+                    Outbound(
+                        id=row.id,
+                        entry=row.entry,
+                        channel=Channel(row.channel),
+                        address=self._seal.open(row.address_sealed),
+                        payload=self._seal.open(row.payload_sealed),
+                        due_at=from_stored(row.due_at),
+                        attempts=row.attempts,
+                        last_outcome=row.last_outcome,
+                    )
+                )
+            except SealBroken:
+                log.exception("outbound %d cannot be sent: it was sealed with another key", row.id)
+        return claimed
+
+    def record_attempt(self, number: int, outcome: str, retry_at: datetime | None = None, detail: str = "") -> None:
+        """How sending went: a :data:`DELIVERED` outcome ends it, ``retry_at`` keeps it pending until then, and a
+        failure without ``retry_at`` gives it up for staff. Raises :class:`UnknownEntry`."""
+        now = to_stored(self._clock())
+        if _arrived(outcome):
+            state = OutboundState.SENT
+        else:
+            state = OutboundState.GIVEN_UP if retry_at is None else OutboundState.PENDING
+        values = {"of_number": number, "to_outcome": _storable(outcome), "to_state": state.value}
+        values["to_due"] = now if retry_at is None else to_stored(retry_at)
+        with self._writer.begin() as connection:
+            row = connection.execute(_RECORD_ATTEMPT, values).first()
+            if row is None:
+                raise UnknownEntry(f"nothing pending is queued under the number {number}")
+            if row.entry is not None:
+                self._record_delivery(connection, row.entry, now, outcome, detail)
+                if state is OutboundState.GIVEN_UP:
+                    _append(connection, row.entry, now, "given_up", outcome)
+
+    def outbox_counts(self) -> dict[OutboundState, int]:
+        """Number of queued things in each state, for ``/healthz`` and staff."""
+        statement = select(outbound.c.state, func.count()).group_by(outbound.c.state)
+        with self._reader.connect() as connection:
+            counted = {row[0]: row[1] for row in connection.execute(statement)}
+        return {state: counted.get(state.value, 0) for state in OutboundState}
+
+    def _outbound_row(self, entry: int | None, outgoing: Outgoing, now: int) -> dict[str, Any]:
+        return {
+            "entry": entry,
+            "channel": outgoing.channel.value,
+            "key": _key(outgoing.key) if outgoing.key else None,
+            "address_sealed": self._seal.close(outgoing.address),
+            "payload_sealed": self._seal.close(outgoing.payload),
+            "created_at": now,
+            "due_at": to_stored(outgoing.due_at) if outgoing.due_at else now,
+            "attempts": 0,
+            "last_outcome": "",
+            "state": OutboundState.PENDING.value,
+            "lease_until": 0,
+        }
+
+    # ---- looking up ------------------------------------------------------------------------------------------
+
+    def find(self, entry: int) -> Entry:
+        """The entry, masked, with its deliveries. Raises :class:`UnknownEntry`."""
+        with self._reader.connect() as connection:
+            row = connection.execute(select(inquiries).where(inquiries.c.id == entry)).first()
+            if row is None:
+                raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+            return self._entries(connection, [row])[0]
+
+    def log(
+        self,
+        since: datetime | None = None,
+        channel: Channel | None = None,
+        limit: int = 100,
+        status: EntryStatus | None = None,
+    ) -> list[Entry]:
+        """登记簿: entries received from ``since`` on, newest first, question and reply masked, with deliveries."""
+        statement = select(inquiries).order_by(inquiries.c.id.desc()).limit(limit)
+        if since is not None:
+            statement = statement.where(inquiries.c.received_at >= to_stored(since))
+        if channel is not None:
+            statement = statement.where(inquiries.c.channel == channel.value)
+        if status is not None:
+            statement = statement.where(inquiries.c.status == status.value)
+        with self._reader.connect() as connection:
+            return self._entries(connection, connection.execute(statement).all())
+
+    def reply_to(self, channel: Channel, message_key: str) -> Reply | None:
+        """The reply to a message, exactly as shown, for a duplicate that waits for it; None while there is none."""
+        with self._reader.connect() as connection:
+            values = {"of_channel": channel.value, "of_key": _key(message_key)}
+            row = connection.execute(_REPLY_TO, values).first()
+        return None if row is None else self._reply(row.reply)
+
+    def shown(self, entry: int) -> Reply | None:
+        """The reply of an entry, exactly as shown, to show it to the same citizen again; None while there is none.
+
+        Raises :class:`UnknownEntry`.
+        """
+        with self._reader.connect() as connection:
+            row = connection.execute(select(inquiries.c.reply).where(inquiries.c.id == entry)).first()
+        if row is None:
+            raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+        return self._reply(row.reply)
+
+    def events(self, entry: int) -> list[Event]:
+        """历史: what happened to the entry, oldest first."""
+        statement = select(events).where(events.c.entry == entry).order_by(events.c.id)
+        with self._reader.connect() as connection:
+            return [Event(from_stored(r.at), r.kind, r.detail) for r in connection.execute(statement)]
+
+    def reveal(self, entry: int, who: str, why: str) -> Inquiry:
+        """启封: what the citizen really wrote, and who it was. The look is logged before it is given.
+
+        ``who`` is the member of staff, ``why`` the purpose; neither may be empty (个保法 art. 6). Raises
+        :class:`UnknownEntry`, :class:`SealBroken`, ``ValueError``.
+        """
+        if not who.strip() or not why.strip():
+            raise ValueError("opening sealed personal data needs a name and a purpose")
+        now = to_stored(self._clock())
+        with self._writer.begin() as connection:
+            row = connection.execute(select(inquiries).where(inquiries.c.id == entry)).first()
+            if row is None:
+                raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+            connection.execute(
+                insert(access_log), {"at": now, "who": _storable(who), "entry": entry, "why": _storable(why)}
+            )
+            _append(connection, entry, now, "revealed", _storable(who))
+        return self._inquiry(row)
+
+    # ---- conversation, feedback, notes -----------------------------------------------------------------------
+
+    def conversation(self, key: str, now: datetime, expires_minutes: float) -> Conversation:
+        """会话: what is pending under this pseudonym; a fresh one when there is none or it is too old."""
+        with self._reader.connect() as connection:
+            row = connection.execute(_CONVERSATION, {"of_key": key}).first()
+        if row is None or now - from_stored(row.updated_at) > timedelta(minutes=expires_minutes):
+            return Conversation(key=key)
+        try:
+            return replace(codec.load(Conversation, self._seal.open(row.state_sealed)), key=key)
+        except (SealBroken, ValueError) as error:
+            log.error("a pending conversation was dropped: %s", error)
+            return Conversation(key=key)
+
+    def judge(self, entry: int, useful: bool) -> None:
+        """评价: the citizen found the reply useful or not; the last word counts. Raises :class:`UnknownEntry`."""
+        with self._writer.begin() as connection:
+            if connection.execute(_JUDGE, {"of_entry": entry, "to_useful": useful}).rowcount != 1:
+                raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+            _append(connection, entry, to_stored(self._clock()), "judged", "useful" if useful else "not useful")
+
+    def note(self, entry: int, kind: str, text: str) -> None:
+        """备注: append one line to the history of the entry, masked. Raises :class:`UnknownEntry`."""
+        with self._writer.begin() as connection:
+            self._require(connection, entry)
+            _append(connection, entry, to_stored(self._clock()), kind, self._masked(text))
+
+    def verify_seal(self) -> None:
+        """Raises :class:`SealBroken` when the personal data in this database were sealed with another key.
+
+        The first call on a new database leaves the proof that later calls read. Call it at start.
+        """
+        with self._writer.begin() as connection:
+            connection.execute(self._prove, {"id": 1, "proof_sealed": self._seal.close("bianmin")})
+            proof = connection.execute(select(seal_proof.c.proof_sealed)).scalar_one()
+        self._seal.open(proof)
+
+    # ---- rows ------------------------------------------------------------------------------------------------
+
+    def _row_of(self, inquiry: Inquiry) -> dict[str, Any]:
+        question = self._masked(inquiry.text)
+        subject = self._masked(inquiry.subject) if inquiry.subject else ""
+        event, _, detail = inquiry.event.partition(":")
+        original = None
+        if detail or question != inquiry.text or subject != inquiry.subject:
+            original = self._seal.close(codec.to_json([inquiry.text, inquiry.subject, inquiry.event]))
+        return {
+            "channel": inquiry.channel.value,
+            "message_key": _key(inquiry.message_key),
+            "conversation": _storable(inquiry.conversation),
+            "received_at": to_stored(inquiry.received_at),
+            "status": "open",
+            "event": _storable(event),
+            "question": question,
+            "subject": subject,
+            "original_sealed": original,
+            "sender_sealed": self._seal.close(inquiry.sender) if inquiry.sender else None,
+            "seconds": 0.0,
+            "error": "",
+            "lease_until": to_stored(self._clock()) + self._lease,
+            "attempts": 1,
+        }
+
+    def _inquiry(self, row: Row[Any]) -> Inquiry:
+        text, subject, event = row.question, row.subject, row.event
+        if row.original_sealed is not None:
+            text, subject, event = json.loads(self._seal.open(row.original_sealed))
+        return Inquiry(
+            channel=Channel(row.channel),
+            message_key=row.message_key,
+            conversation=row.conversation,
+            text=text,
+            received_at=from_stored(row.received_at),
+            sender=self._seal.open(row.sender_sealed) if row.sender_sealed else "",
+            subject=subject,
+            event=event,
+        )
+
+    def _entries(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[Entry]:
+        attempts: dict[int, list[Delivery]] = {row.id: [] for row in rows}
+        if rows:
+            statement = select(deliveries).where(deliveries.c.entry.in_(list(attempts))).order_by(deliveries.c.id)
+            for row in connection.execute(statement):
+                attempts[row.entry].append(Delivery(from_stored(row.at), row.outcome))
+        return [self._entry(row, attempts[row.id]) for row in rows]
+
+    def _entry(self, row: Row[Any], attempts: Iterable[Delivery]) -> Entry:
+        reply, error = None, row.error
+        try:
+            shown = self._reply(row.reply)
+            reply = None if shown is None else self._masked_reply(shown)
+        except SealBroken as broken:  # the log must stay readable for the rest
+            error = error or str(broken)
+        return Entry(
+            entry=row.id,
+            channel=Channel(row.channel),
+            message_key=row.message_key,
+            conversation=row.conversation,
+            received_at=from_stored(row.received_at),
+            settled_at=None if row.settled_at is None else from_stored(row.settled_at),
+            status=EntryStatus(row.status),
+            kind=None if row.kind is None else ReplyKind(row.kind),
+            question=row.question,
+            reply=reply,
+            seconds=row.seconds,
+            error=error,
+            deliveries=tuple(attempts),
+            event=row.event,
+            useful=row.useful,
+        )
+
+    # ---- personal data ---------------------------------------------------------------------------------------
+
+    def _masked(self, text: str) -> str:
+        return privacy.mask(_storable(text), office_contacts=self._contacts)
+
+    def _stored_reply(self, reply: Reply) -> str:
+        text = codec.dump(reply)
+        repeated = reply.search_record.query if reply.search_record else ""
+        if privacy.find(reply.text) or privacy.find(repeated) or privacy.find(reply.more):
+            return self._seal.close(text)
+        return text
+
+    def _reply(self, stored: str | None) -> Reply | None:
+        if stored is None:
+            return None
+        return codec.load(Reply, stored if stored.startswith("{") else self._seal.open(stored))
+
+    def _masked_reply(self, reply: Reply) -> Reply:
+        """Masked for people who look at the log; what the reply quotes from published texts stays readable."""
+        published = [source.quote for source in (*reply.sources, *reply.nearest)]
+        published += [value for _, value in reply.facts]
+        public = {text[datum.start : datum.end] for text in published for datum in privacy.find(text)}
+        if reply.organ:
+            public |= {reply.organ.phone, reply.organ.address}
+        contacts = self._contacts | public
+
+        def mask(text: str) -> str:
+            return privacy.mask(text, office_contacts=contacts)
+
+        record = reply.search_record
+        if record is not None:
+            record = replace(
+                record,
+                query=mask(record.query),
+                terms=tuple(map(mask, record.terms)),
+                expanded=tuple(map(mask, record.expanded)),
+            )
+        return replace(
+            reply,
+            text=mask(reply.text),
+            lead=mask(reply.lead),
+            notice=mask(reply.notice),
+            more=mask(reply.more),
+            organ_reason=mask(reply.organ_reason),
+            choices=tuple(replace(c, label=mask(c.label), send=mask(c.send)) for c in reply.choices),
+            steps=tuple(replace(step, text=mask(step.text)) for step in reply.steps),
+            search_record=record,
+        )
+
+    def _require(self, connection: Connection, entry: int) -> None:
+        if connection.execute(_EXISTS, {"of_entry": entry}).first() is None:
+            raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+
+
+def _append(connection: Connection, entry: int, at: int, kind: str, detail: str = "") -> None:
+    connection.execute(_APPEND, {"entry": entry, "at": at, "kind": kind, "detail": detail})
+
+
+def _arrived(outcome: str) -> bool:
+    return outcome.partition(":")[0] in DELIVERED
+
+
+def _key(key: str) -> str:
+    """The key as stored; one too long for a database index keeps its head and gets a digest."""
+    key = _storable(key)
+    if len(key) <= LONGEST_KEY:
+        return key
+    return f"{key[: LONGEST_KEY - 65]}#{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _storable(text: str) -> str:
+    """Text that every database takes: no NUL (PostgreSQL), no lone surrogates (UTF-8)."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+_of_entry = inquiries.c.id == bindparam("of_entry")
+_of_message = and_(
+    inquiries.c.channel == bindparam("of_channel"),
+    inquiries.c.message_key == bindparam("of_key"),
+)
+_APPEND = insert(events)
+_DELIVER = insert(deliveries)
+_EXISTS = select(inquiries.c.id).where(_of_entry)
+_REPLY_TO = select(inquiries.c.id, inquiries.c.reply).where(_of_message)
+_CONVERSATION = select(conversations.c.updated_at, conversations.c.state_sealed).where(
+    conversations.c.key == bindparam("of_key")
+)
+_TAKE_OVER = (
+    update(inquiries)
+    .where(_of_message, inquiries.c.status == "open", inquiries.c.lease_until <= bindparam("now"))
+    .values(lease_until=bindparam("until"), attempts=inquiries.c.attempts + 1)
+    .returning(inquiries.c.id)
+)
+_RENEW = update(inquiries).where(_of_entry, inquiries.c.status == "open").values(lease_until=bindparam("until"))
+_CLAIM_ABANDONED = (
+    update(inquiries)
+    .where(
+        inquiries.c.id.in_(
+            select(inquiries.c.id)
+            .where(inquiries.c.status == "open", inquiries.c.lease_until <= bindparam("now"))
+            .order_by(inquiries.c.id)
+            .limit(bindparam("limit"))
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+    )
+    .values(lease_until=bindparam("until"), attempts=inquiries.c.attempts + 1)
+    .returning(*inquiries.c)
+)
+_SETTLE = (
+    update(inquiries)
+    .where(_of_entry, inquiries.c.status == "open")
+    .values(
+        status=bindparam("to_status"),
+        settled_at=bindparam("now"),
+        kind=bindparam("to_kind"),
+        reply=bindparam("to_reply"),
+        durations=bindparam("to_durations"),
+        seconds=bindparam("to_seconds"),
+        error=bindparam("to_error"),
+    )
+)
+_JUDGE = update(inquiries).where(_of_entry).values(useful=bindparam("to_useful"))
+_CLAIM_DUE = (
+    update(outbound)
+    .where(
+        outbound.c.id.in_(
+            select(outbound.c.id)
+            .where(
+                outbound.c.channel == bindparam("of_channel"),
+                outbound.c.state == "pending",
+                outbound.c.due_at <= bindparam("now"),
+                outbound.c.lease_until <= bindparam("now"),
+            )
+            .order_by(outbound.c.due_at, outbound.c.id)
+            .limit(bindparam("limit"))
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+    )
+    .values(lease_until=bindparam("until"), attempts=outbound.c.attempts + 1)
+    .returning(*outbound.c)
+)
+_RECORD_ATTEMPT = (
+    update(outbound)
+    .where(outbound.c.id == bindparam("of_number"), outbound.c.state == "pending")
+    .values(
+        state=bindparam("to_state"),
+        due_at=bindparam("to_due"),
+        last_outcome=bindparam("to_outcome"),
+        lease_until=0,
+    )
+    .returning(outbound.c.entry)
+)
