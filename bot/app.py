@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from bot.channels import web, wechat
 from bot.config import Settings
-from bot.database import connect, migrate
+from bot.database import migrate, open_engine
 from bot.reception import Limits, Reception
 from knowledge.library import Library
 from register import privacy
@@ -65,7 +65,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     """Join the parts over the configured data folder; makes and migrates the database where needed."""
     folder = settings.data.folder
     folder.mkdir(parents=True, exist_ok=True)
-    engine = connect(settings.database_url)
+    engine = open_engine(settings.database_url, threads=settings.server.threads + 4)
     migrate(engine)
     seal = load_or_create(settings.register.encryption_key, folder)
     book = RegisterBook(engine, seal, lease_seconds=settings.register.lease_seconds)

@@ -148,7 +148,8 @@ class Library:
         today: Callable[[], date],
     ) -> None:
         self._engine = engine
-        self._open_index = open_index
+        # A transaction that reads before it writes must hold the write lock from its start (SQLite).
+        self._writer = engine.execution_options(sqlite_begin="IMMEDIATE")
         self._originals = originals
         self._personal_data = personal_data
         self._today = today
@@ -206,7 +207,7 @@ class Library:
             raise ClassifiedDocument(
                 f"{path.name} bears the secrecy mark '{parsed.classified}'; it must not be kept here (保密法): remove it"
             )
-        with self._engine.begin() as connection:
+        with self._writer.begin() as connection:
             outcome = self._shelve(connection, path, where, digest, parsed, attribute, publish, raw.ocr)
         if self._originals is not None and outcome.document is not None:
             self._keep_original(path, digest)
@@ -310,7 +311,7 @@ class Library:
         A document whose attribute is closed, or that is held for personal data, stays a draft unless ``force`` says
         that staff have dealt with the hold (``force`` never opens a closed attribute). Raises ``UnknownDocument``.
         """
-        with self._engine.begin() as connection:
+        with self._writer.begin() as connection:
             row = store.find_document(connection, document)
             if row is None:
                 raise UnknownDocument(f"no document '{document}'; see: bianmin documents --all")
@@ -339,7 +340,7 @@ class Library:
 
     def withdraw(self, document: str, reason: str) -> None:
         """Take a document out of the citizens' sight at once, in every process. Raises ``UnknownDocument``."""
-        with self._engine.begin() as connection:
+        with self._writer.begin() as connection:
             if store.find_document(connection, document) is None:
                 raise UnknownDocument(f"no document '{document}'; see: bianmin documents --all")
             store.change_document(connection, document, stage=Stage.WITHDRAWN.value, held=f"已撤下：{reason}")
@@ -349,7 +350,7 @@ class Library:
 
     def rule(self, document: str, validity: Validity, reason: str) -> None:
         """Staff lay down a document's validity (立改废)."""
-        with self._engine.begin() as connection:
+        with self._writer.begin() as connection:
             if store.find_document(connection, document) is None:
                 raise UnknownDocument(f"no document '{document}'; see: bianmin documents --all")
             ruling = "" if validity is Validity.IN_FORCE else validity.value
@@ -360,7 +361,7 @@ class Library:
 
     def link(self, source: str, target: str, kind: LinkKind, evidence: str) -> None:
         """Staff confirm or add a link; a repeal or an amendment takes effect at once."""
-        with self._engine.begin() as connection:
+        with self._writer.begin() as connection:
             for document in (source, target):
                 if store.find_document(connection, document) is None:
                     raise UnknownDocument(f"no document '{document}'; see: bianmin documents --all")
@@ -372,7 +373,7 @@ class Library:
 
     def unlink(self, source: str, target: str, kind: LinkKind) -> None:
         """Staff refuse a link; what it had laid down is taken back and it is not proposed again."""
-        with self._engine.begin() as connection:
+        with self._writer.begin() as connection:
             if store.refuse_link(connection, source, target, kind) and kind in _RULINGS:
                 store.change_document(connection, target, ruling="")
             store.bump_version(connection)
@@ -383,22 +384,37 @@ class Library:
 
         An exact 文号 confirms a link; a title that is nearly the same proposes it.
         """
-        known = store.titles(connection)
-        by_number: dict[str, str] = {}
-        for identity, _title, number, kind in known:
-            if number and kind != DocumentKind.INTERPRETATION.value:
-                by_number.setdefault(number, identity)
-        for citation in store.citations_touching(connection, document):
-            target = by_number.get(citation.number) if citation.number else None
-            confirmed = target is not None
-            if target is None and citation.title:
-                target, alike = _nearest_title(citation, known)
-                confirmed = alike >= 99.5 and citation.kind in (LinkKind.INTERPRETS, LinkKind.CITES, LinkKind.GUIDES)
-            if target is None or target == citation.document or document not in (target, citation.document):
-                continue
-            link = DocumentLink(citation.document, target, citation.kind, confirmed, citation.evidence)
-            if store.write_link(connection, link) and confirmed:
-                self._apply_ruling(connection, citation.document, target, citation.kind)
+        row = store.find_document(connection, document)
+        assert row is not None
+        for citation in store.citations_by(connection, document):
+            target, confirmed = self._target(connection, citation)
+            if target is not None:
+                self._join(connection, citation, target, confirmed)
+        if row["kind"] == DocumentKind.INTERPRETATION.value:
+            return
+        for citation in store.citations_waiting_for(connection, document, row["number"]):
+            alike = 100.0 if citation.number else title_likeness(citation.title, row["title"])
+            if alike >= LIKELY:
+                self._join(connection, citation, document, bool(citation.number) or _sure(citation.kind, alike))
+
+    def _target(self, connection: Connection, citation: store.StoredCitation) -> tuple[str | None, bool]:
+        known = store.titles(connection, citation.number)
+        if citation.number:
+            return next((i for i, _t, _n, k in known if k != DocumentKind.INTERPRETATION.value), None), True
+        best, alike = None, 0.0
+        for identity, title, _number, kind in known:
+            if identity != citation.document and kind != DocumentKind.INTERPRETATION.value:
+                this = title_likeness(citation.title, title)
+                if this > alike:
+                    best, alike = identity, this
+        return (best, _sure(citation.kind, alike)) if alike >= LIKELY else (None, False)
+
+    def _join(self, connection: Connection, citation: store.StoredCitation, target: str, confirmed: bool) -> None:
+        if target == citation.document:
+            return
+        link = DocumentLink(citation.document, target, citation.kind, confirmed, citation.evidence)
+        if store.write_link(connection, link) and confirmed:
+            self._apply_ruling(connection, citation.document, target, citation.kind)
 
     def _apply_ruling(self, connection: Connection, source: str, target: str, kind: LinkKind) -> None:
         ruling = _RULINGS.get(kind)
@@ -417,7 +433,7 @@ class Library:
         """Let documents lapse or come into force with the calendar; returns how many changed."""
         changed = 0
         today = self._today()
-        with self._engine.begin() as connection:
+        with self._writer.begin() as connection:
             for row in store.all_documents(connection, staff=True):
                 validity = store.validity_on(row, today)
                 if validity.value != row["validity"]:
@@ -453,7 +469,7 @@ class Library:
             if gone:
                 self._index.remove(gone)
             self._index.commit(str(version))
-            with self._engine.begin() as connection:
+            with self._writer.begin() as connection:
                 store.mark_clean(connection, pending)
             done += len(pending)
         return done
@@ -473,7 +489,7 @@ class Library:
             present = self._index.count()
         if present == expected:
             return ""
-        with self._engine.begin() as connection:
+        with self._writer.begin() as connection:
             store.mark_all_dirty(connection)
         self._index.clear()
         self.sync()
@@ -544,7 +560,7 @@ class Library:
 
     def replace_organs(self, organs: Sequence[Organ]) -> None:
         """Replace the organ directory."""
-        with self._engine.begin() as connection:
+        with self._writer.begin() as connection:
             store.write_organs(connection, organs)
             store.bump_version(connection)
 
@@ -635,23 +651,25 @@ def _citations(document: str, parsed: ParsedDocument) -> list[store.StoredCitati
     return found
 
 
-def _nearest_title(
-    citation: store.StoredCitation, known: Sequence[tuple[str, str, str, str]]
-) -> tuple[str | None, float]:
-    best: tuple[str | None, float] = (None, 0.0)
-    wanted = _bare(citation.title)
-    for identity, title, _number, kind in known:
-        if identity == citation.document or kind == DocumentKind.INTERPRETATION.value:
-            continue
-        bare = _bare(title)
-        if not bare or not wanted:
-            continue
-        alike = 100.0 if wanted == bare else fuzz.ratio(wanted, bare)
-        if len(wanted) >= 6 and (wanted in bare or bare in wanted):
-            alike = max(alike, 95.0)
-        if alike > best[1]:
-            best = (identity, alike)
-    return best if best[1] >= 88 else (None, best[1])
+LIKELY = 88.0
+"""Likeness of titles (0..100) from which a link is proposed."""
+
+
+def title_likeness(cited: str, title: str) -> float:
+    """How alike a cited title and a document's title are, 0..100, apart from 「关于印发…的通知」 around them."""
+    wanted, bare = _bare(cited), _bare(title)
+    if not wanted or not bare:
+        return 0.0
+    if wanted == bare:
+        return 100.0
+    if len(wanted) >= 6 and (wanted in bare or bare in wanted):
+        return max(95.0, fuzz.ratio(wanted, bare))
+    return fuzz.ratio(wanted, bare)
+
+
+def _sure(kind: LinkKind, alike: float) -> bool:
+    """A title alone never repeals anything; it may confirm a pointer."""
+    return alike >= 99.5 and kind not in _RULINGS
 
 
 def _bare(title: str) -> str:

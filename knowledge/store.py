@@ -349,25 +349,29 @@ def write_citations(connection: Connection, found: Sequence[StoredCitation]) -> 
         )
 
 
-def citations_touching(connection: Connection, document: str) -> list[StoredCitation]:
-    """Citations made by ``document``, and those of others that have no link of their kind yet."""
-    query = select(t.citations).where(
-        or_(
-            t.citations.c.document == document,
-            ~select(t.links.c.source)
-            .where(t.links.c.source == t.citations.c.document, t.links.c.kind == t.citations.c.kind)
-            .exists(),
-        )
-    )
-    return [
-        StoredCitation(r["document"], LinkKind(r["kind"]), r["number"], r["title"], r["evidence"])
-        for r in connection.execute(query).mappings()
-    ]
+def citations_by(connection: Connection, document: str) -> list[StoredCitation]:
+    """What ``document`` itself cites."""
+    query = select(t.citations).where(t.citations.c.document == document)
+    return [_citation(r) for r in connection.execute(query).mappings()]
 
 
-def titles(connection: Connection) -> list[tuple[str, str, str, str]]:
-    """(id, title, number, kind) of every document."""
+def citations_waiting_for(connection: Connection, document: str, number: str) -> list[StoredCitation]:
+    """Citations by others that may mean ``document``: its 文号, or a title and no 文号 at all."""
+    by_title = and_(t.citations.c.number == "", t.citations.c.title != "")
+    wanted = or_(t.citations.c.number == number, by_title) if number else by_title
+    query = select(t.citations).where(t.citations.c.document != document, wanted)
+    return [_citation(r) for r in connection.execute(query).mappings()]
+
+
+def _citation(row: RowMapping) -> StoredCitation:
+    return StoredCitation(row["document"], LinkKind(row["kind"]), row["number"], row["title"], row["evidence"])
+
+
+def titles(connection: Connection, number: str = "") -> list[tuple[str, str, str, str]]:
+    """(id, title, number, kind) of every document, or of those that bear ``number``."""
     query = select(t.documents.c.id, t.documents.c.title, t.documents.c.number, t.documents.c.kind)
+    if number:
+        query = query.where(t.documents.c.number == number)
     return [(a, b, c, d) for a, b, c, d in connection.execute(query)]
 
 

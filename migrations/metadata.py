@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from knowledge.tables import metadata as library_tables
 from register.tables import metadata as register_tables
 
-TARGET = [register_tables]
+TARGET = [register_tables, library_tables]
