@@ -35,6 +35,7 @@ from register.inquiry import (
     Reply,
     ReplyKind,
 )
+from register.prepared import Prepared, writing
 from register.seal import Seal
 from register.tables import access_log, conversations, deliveries, events, inquiries, outbound, seal_proof
 
@@ -92,6 +93,20 @@ class Event:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Hot:
+    """What every message pays for, compiled once."""
+
+    enter: Prepared
+    take_over: Prepared
+    reply_to: Prepared
+    settle: Prepared
+    append: Prepared
+    keep: Prepared
+    queue: Prepared
+    exists: Prepared
+
+
 class RegisterBook:
     """登记册: open, settle, fail, find.
 
@@ -115,20 +130,34 @@ class RegisterBook:
         self._lease = round(lease_seconds * 1_000_000)
         self._contacts = office_contacts
         insert_new = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._enter = (
-            insert_new(inquiries)
-            .on_conflict_do_nothing(index_elements=["channel", "message_key"])
-            .returning(inquiries.c.id)
-        )
         self._queue = (
             insert_new(outbound).on_conflict_do_nothing(index_elements=["channel", "key"]).returning(outbound.c.id)
         )
-        keep = insert_new(conversations)
-        self._keep_conversation = keep.on_conflict_do_update(
-            index_elements=["key"],
-            set_={"updated_at": keep.excluded.updated_at, "state_sealed": keep.excluded.state_sealed},
-        )
         self._prove = insert_new(seal_proof).on_conflict_do_nothing(index_elements=["id"])
+        keep = insert_new(conversations)
+        self._hot = _Hot(
+            enter=Prepared(
+                insert_new(inquiries)
+                .on_conflict_do_nothing(index_elements=["channel", "message_key"])
+                .returning(inquiries.c.id),
+                engine,
+                _ENTERED,
+            ),
+            take_over=Prepared(_TAKE_OVER, engine),
+            reply_to=Prepared(_REPLY_TO, engine),
+            settle=Prepared(_SETTLE, engine),
+            append=Prepared(_APPEND, engine, ("entry", "at", "kind", "detail")),
+            keep=Prepared(
+                keep.on_conflict_do_update(
+                    index_elements=["key"],
+                    set_={"updated_at": keep.excluded.updated_at, "state_sealed": keep.excluded.state_sealed},
+                ),
+                engine,
+                ("key", "updated_at", "state_sealed"),
+            ),
+            queue=Prepared(self._queue, engine, _QUEUED),
+            exists=Prepared(_EXISTS, engine),
+        )
 
     # ---- coming in -------------------------------------------------------------------------------------------
 
@@ -140,19 +169,20 @@ class RegisterBook:
         """
         row = self._row_of(inquiry)
         now = row["lease_until"] - self._lease
-        with self._writer.begin() as connection:
-            entry = connection.execute(self._enter, row).scalar()
-            if entry is not None:
-                _append(connection, entry, now, "opened")
-                return Opened(entry, mine=True, reply=None)
+        hot = self._hot
+        with writing(self._reader) as cursor:
+            found = hot.enter.run(cursor, row).fetchone()
+            if found is not None:
+                hot.append.run(cursor, {"entry": found[0], "at": now, "kind": "opened", "detail": ""})
+                return Opened(found[0], mine=True, reply=None)
             which = {"of_channel": row["channel"], "of_key": row["message_key"]}
             lease = {"now": now, "until": row["lease_until"]}
-            entry = connection.execute(_TAKE_OVER, {**which, **lease}).scalar()
-            if entry is not None:
-                _append(connection, entry, now, "taken_over")
-                return Opened(entry, mine=True, reply=None)
-            found = connection.execute(_REPLY_TO, which).one()
-        return Opened(found.id, mine=False, reply=self._reply(found.reply))
+            found = hot.take_over.run(cursor, {**which, **lease}).fetchone()
+            if found is not None:
+                hot.append.run(cursor, {"entry": found[0], "at": now, "kind": "taken_over", "detail": ""})
+                return Opened(found[0], mine=True, reply=None)
+            entry, stored = hot.reply_to.run(cursor, which).fetchone()
+        return Opened(entry, mine=False, reply=self._reply(stored))
 
     def renew(self, entry: int) -> bool:
         """Extend the lease of an entry that is still being worked on; False when it has its reply."""
@@ -241,19 +271,17 @@ class RegisterBook:
                 "state_sealed": self._seal.close(codec.dump(conversation)),
             }
         queued = [self._outbound_row(entry, item, now) for item in outgoing]
-        with self._writer.begin() as connection:
-            if connection.execute(_SETTLE, values).rowcount != 1:
-                self._refuse(connection, entry)
-            _append(connection, entry, now, status.value, reply.kind.value)
+        hot = self._hot
+        with writing(self._reader) as cursor:
+            if hot.settle.run(cursor, values).rowcount != 1:
+                if hot.exists.run(cursor, {"of_entry": entry}).fetchone() is None:
+                    raise _unknown(entry)
+                raise AlreadySettled(f"entry {entry} has its reply; read it with RegisterBook.shown and use that one")
+            hot.append.run(cursor, {"entry": entry, "at": now, "kind": status.value, "detail": reply.kind.value})
             if pending is not None:
-                connection.execute(self._keep_conversation, pending)
+                hot.keep.run(cursor, pending)
             for row in queued:
-                connection.execute(self._queue, row)
-
-    def _refuse(self, connection: Connection, entry: int) -> None:
-        if connection.execute(select(inquiries.c.id).where(inquiries.c.id == entry)).first() is None:
-            raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
-        raise AlreadySettled(f"entry {entry} has its reply; read it with RegisterBook.reply_to and use that one")
+                hot.queue.run(cursor, row)
 
     def deliver(self, entry: int, outcome: str, detail: str = "") -> None:
         """投递: log one attempt to hand the reply over. Only :data:`DELIVERED` outcomes mean that it arrived.
@@ -360,7 +388,7 @@ class RegisterBook:
         with self._reader.connect() as connection:
             row = connection.execute(select(inquiries).where(inquiries.c.id == entry)).first()
             if row is None:
-                raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+                raise _unknown(entry)
             return self._entries(connection, [row])[0]
 
     def log(
@@ -396,7 +424,7 @@ class RegisterBook:
         with self._reader.connect() as connection:
             row = connection.execute(select(inquiries.c.reply).where(inquiries.c.id == entry)).first()
         if row is None:
-            raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+            raise _unknown(entry)
         return self._reply(row.reply)
 
     def events(self, entry: int) -> list[Event]:
@@ -417,7 +445,7 @@ class RegisterBook:
         with self._writer.begin() as connection:
             row = connection.execute(select(inquiries).where(inquiries.c.id == entry)).first()
             if row is None:
-                raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+                raise _unknown(entry)
             connection.execute(
                 insert(access_log), {"at": now, "who": _storable(who), "entry": entry, "why": _storable(why)}
             )
@@ -442,7 +470,7 @@ class RegisterBook:
         """评价: the citizen found the reply useful or not; the last word counts. Raises :class:`UnknownEntry`."""
         with self._writer.begin() as connection:
             if connection.execute(_JUDGE, {"of_entry": entry, "to_useful": useful}).rowcount != 1:
-                raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+                raise _unknown(entry)
             _append(connection, entry, to_stored(self._clock()), "judged", "useful" if useful else "not useful")
 
     def note(self, entry: int, kind: str, text: str) -> None:
@@ -586,7 +614,11 @@ class RegisterBook:
 
     def _require(self, connection: Connection, entry: int) -> None:
         if connection.execute(_EXISTS, {"of_entry": entry}).first() is None:
-            raise UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
+            raise _unknown(entry)
+
+
+def _unknown(entry: int) -> UnknownEntry:
+    return UnknownEntry(f"the register has no entry {entry}; look it up in `bianmin log`")
 
 
 def _append(connection: Connection, entry: int, at: int, kind: str, detail: str = "") -> None:
@@ -620,6 +652,35 @@ _of_entry = inquiries.c.id == bindparam("of_entry")
 _of_message = and_(
     inquiries.c.channel == bindparam("of_channel"),
     inquiries.c.message_key == bindparam("of_key"),
+)
+_ENTERED = (
+    "channel",
+    "message_key",
+    "conversation",
+    "received_at",
+    "status",
+    "event",
+    "question",
+    "subject",
+    "original_sealed",
+    "sender_sealed",
+    "seconds",
+    "error",
+    "lease_until",
+    "attempts",
+)
+_QUEUED = (
+    "entry",
+    "channel",
+    "key",
+    "address_sealed",
+    "payload_sealed",
+    "created_at",
+    "due_at",
+    "attempts",
+    "last_outcome",
+    "state",
+    "lease_until",
 )
 _APPEND = insert(events)
 _DELIVER = insert(deliveries)

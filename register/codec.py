@@ -13,6 +13,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -56,13 +57,14 @@ def _writer(hint: Any) -> _Convert | Any:
     """A function from a value of this type to plain JSON values; ``None`` when it already is one."""
     if is_dataclass(hint):
         hints = get_type_hints(hint)
-        plan = tuple((f.name, _writer(hints[f.name])) for f in fields(hint))
+        names = tuple(f.name for f in fields(hint))
+        everything: _Convert = attrgetter(*names) if len(names) > 1 else lambda v: (getattr(v, names[0]),)
+        special = tuple((name, convert) for name in names if (convert := _writer(hints[name])) is not None)
 
         def write(value: Any) -> dict[str, Any]:
-            out = {}
-            for name, convert in plan:
-                item = getattr(value, name)
-                out[name] = item if convert is None else convert(item)
+            out = dict(zip(names, everything(value), strict=True))
+            for name, convert in special:
+                out[name] = convert(out[name])
             return out
 
         return write
