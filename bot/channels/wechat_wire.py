@@ -52,15 +52,14 @@ _EVENTS = {
     "subscribe_scan_product": "subscribe",
     "unsubscribe": "unsubscribe",
     "scan": "scan",
-    "scancode_push": "scan",
     "scancode_waitmsg": "scan",
     "view": "view",
     "view_miniprogram": "view",
-    "location": "location",
-    "location_select": "location",
+    "location": "position",  # the phone's automatic report, not a place that somebody sent
+    "location_select": "position",  # a location message follows
 }
-# Events that get the bare acknowledgement: nobody is waiting for words. `location` is the automatic position report.
-_SPOKEN_EVENTS = frozenset({"subscribe", "subscribe_scan", "subscribe_scan_product", "scan", "scancode_waitmsg"})
+SILENT = frozenset({"unsubscribe", "view", "position", "consent", "system"})
+"""Events that are logged and acknowledged without words: nobody is waiting for an answer."""
 _CONSENT_EVENTS = {
     "subscribe_msg_popup_event": "SubscribeMsgPopupEvent",
     "subscribe_msg_change_event": "SubscribeMsgChangeEvent",
@@ -80,7 +79,8 @@ class Letter:
     """微信来信: one verified message or event.
 
     ``key`` is the same for every redelivery of this message and different for every other message of this sender
-    (protocol page 接收普通消息: 排重). ``silent`` letters are logged and acknowledged without words.
+    (protocol page 接收普通消息: 排重). ``event`` is empty for text, else a value of the tables above, "click:KEY",
+    "consent", "system" (sent by WeChat's machines) or "unknown" (sent by a person, of a kind that we cannot read).
     """
 
     openid: str
@@ -88,9 +88,13 @@ class Letter:
     created: int  # seconds since 1970 as WeChat stamped the message
     key: str
     text: str
-    event: str  # empty for text; see ``_MESSAGES`` and ``_EVENTS``, "click:KEY", "consent" or "unknown"
-    silent: bool = False
+    event: str
     consents: tuple[Consent, ...] = ()
+
+    @property
+    def silent(self) -> bool:
+        """Whether a bare acknowledgement is due."""
+        return self.event in SILENT
 
 
 class Wire:
@@ -274,8 +278,8 @@ def _spoken(kind: str, fields: dict[str, Any]) -> tuple[str, str]:
         return ("", "unknown") if not content or _UNSUPPORTED.match(content) else (content, "")
     if kind == "voice" and (heard := _string(fields, "Recognition")):
         return heard, ""
-    words = {"location": "Label", "link": "Title", "miniprogrampage": "Title", "file": "Title"}
-    return _string(fields, words.get(kind, "")), _MESSAGES.get(kind, "unknown")
+    # The title of a shared article is worth a search; the name of a file or of a place is not a question.
+    return _string(fields, "Title" if kind == "link" else ""), _MESSAGES.get(kind, "unknown")
 
 
 def _event(fields: dict[str, Any], openid: str, account: str, created: int) -> Letter:
@@ -287,9 +291,8 @@ def _event(fields: dict[str, Any], openid: str, account: str, created: int) -> L
     if name in _CONSENT_EVENTS:
         consents = _consents(fields.get(_CONSENT_EVENTS[name]))
         identity += "-" + _digest(repr(consents))
-        return Letter(openid, account, created, identity, "", "consent", silent=True, consents=consents)
-    silent = name not in _SPOKEN_EVENTS
-    return Letter(openid, account, created, identity, "", _EVENTS.get(name, "unknown"), silent=silent)
+        return Letter(openid, account, created, identity, "", "consent", consents)
+    return Letter(openid, account, created, identity, "", _EVENTS.get(name, "system"))
 
 
 def _consents(section: Any) -> tuple[Consent, ...]:
