@@ -7,5 +7,7 @@ The top room: it may import every other. Its errors::
     ├── PortInUse            the address of ``serve`` is taken
     ├── SignatureRejected    a callback that cannot prove where it comes from (403)
     ├── DatabaseUnusable     the database cannot be opened or was written by a newer program
-    └── MalformedMessage     a callback that is not in the channel's form (400)
+    ├── MalformedMessage     a callback that is not in the channel's form (400)
+    ├── WeChatRefused        WeChat's API answered with an error code
+    └── WeChatUnreachable    WeChat's API did not answer
 """

@@ -25,3 +25,15 @@ class MalformedMessage(BotError):
 
 class DatabaseUnusable(BotError):
     """The database cannot be opened or was written by a newer program."""
+
+
+class WeChatRefused(BotError):
+    """WeChat's API answered with an error code; ``code`` is its ``errcode``."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class WeChatUnreachable(BotError):
+    """WeChat's API did not answer, or not in its own form."""
