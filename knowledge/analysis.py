@@ -18,6 +18,7 @@ from typing import Any
 import rjieba
 
 __all__ = [
+    "VERSION",
     "Terms",
     "bare_question",
     "bigrams",
@@ -25,6 +26,9 @@ __all__ = [
     "question_terms",
     "words",
 ]
+
+VERSION = "1"
+"""Changes with every change of the tokens: an index built by another version is built again."""
 
 _DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _UNITS = {"十": 10, "百": 100, "千": 1000}
@@ -41,13 +45,16 @@ _RUN = re.compile(r"[0-9a-z]+(?:\.[0-9]+)?%?|[㐀-鿿豈-﫿\U00020000-\U0003fff
 _HAN = re.compile(r"[㐀-鿿豈-﫿\U00020000-\U0003ffff]")
 _USEFUL = re.compile(r"[0-9a-z㐀-鿿豈-﫿\U00020000-\U0003ffff]")
 
-# Function words: they hit everywhere, tell nothing, and make the pure-Python engine slow.
-STOP_WORDS = frozenset(
-    "的 了 和 与 及 或 是 在 对 为 以 于 由 从 向 把 被 将 并 也 都 就 而 且 其 之 所 等 这 那 该 此 本 各 个 有 我 你 您 他 她 它 "
-    "我们 你们 他们 自己 吗 呢 吧 啊 呀 么 嘛 哦 一个 一些 以及 或者 并且 如果 因为 所以 但是 但 不过 可以 能 能够 会 要 应 应当 "
-    "怎么 怎样 怎么样 如何 什么 哪些 哪个 哪 多少 为什么 是否 能否 请 请问 想 问 一下 知道 了解 咨询 需要 进行 关于 根据 按照 上 下 "
-    "中 内 后 前 时 又 则 均 凡 即 至 到 给 让 使 比 很 更 最 不 没 没有 还 再 只 已 已经 得 地 着 过 第".split()  # noqa: SIM905
-)
+_FUNCTION_WORDS = """
+的 了 和 与 及 或 是 在 对 为 以 于 由 从 向 把 被 将 并 也 都 就 而 且 其 之 所 等
+这 那 该 此 本 各 个 有 我 你 您 他 她 它 我们 你们 他们 自己 吗 呢 吧 啊 呀 么 嘛 哦
+一个 一些 以及 或者 并且 如果 因为 所以 但是 但 不过 可以 能 能够 会 要 应 应当 怎么 怎样
+怎么样 如何 什么 哪些 哪个 哪 多少 为什么 是否 能否 请 请问 想 问 一下 知道 了解 咨询 需要
+进行 关于 根据 按照 上 下 中 内 后 前 时 又 则 均 凡 即 至 到 给 让 使 比 很 更 最 不
+没 没有 还 再 只 已 已经 得 地 着 过 第
+"""
+# They hit everywhere, tell nothing, and make the pure-Python engine slow.
+STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 _POLITE = re.compile(
     r"^(?:(?:您好|你好|喂|请问|请教|麻烦|劳驾)[,，。!\s]*|(?:我|本人)?(?:想|要)?(?:请问|问|咨询|了解|知道|打听)(?:一?下)?[,，:：\s]*)+"
 )

@@ -1,0 +1,270 @@
+"""tantivy: the embedded default engine (Rust, MIT).
+
+One directory, one writer at a time (a file lock that the kernel frees when its process dies), any number of reader
+processes. Every commit replaces ``meta.json``; a reader looks at that file before each search and opens the index
+again when it has changed. The stamp is a document of its own, so that it becomes visible with the very commit that
+it describes.
+
+What citizens may read and what they may not stand in different text fields: a citizen's query cannot touch the words
+of a closed passage, and needs no condition on the attribute (which would halve the speed).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tantivy
+
+from knowledge import analysis
+from knowledge.errors import IndexUnavailable
+from knowledge.index import Candidate, IndexedPassage, IndexFilter
+
+log = logging.getLogger(__name__)
+
+_FORM = f"1.{analysis.VERSION}"
+_HEAP = 64_000_000
+_STAMP = "\x00stamp"
+_OPEN = frozenset(("public", "redacted"))
+_OPEN_FIELDS = ("words", "bigrams")
+_CLOSED_FIELDS = ("closed_words", "closed_bigrams")
+_LOCK_WAIT = 30.0
+# Beyond this many terms a question is a letter: only its rarest terms are searched.
+_MOST_TERMS = 64
+
+
+def _schema() -> Any:
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("stamp", stored=True, tokenizer_name="raw", index_option="basic")
+    for name in (*_OPEN_FIELDS, *_CLOSED_FIELDS):
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
+    for name in ("document", "attribute", "validity", "kind", "issuer", "topic", "audience", "number"):
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    builder.add_integer_field("year", indexed=True)
+    return builder.build()
+
+
+class TantivyIndex:
+    """A :class:`knowledge.index.PassageIndex` on tantivy.
+
+    Opening is lazy: a damaged or missing index shows itself at the first use as ``IndexUnavailable``; ``clear`` makes
+    any folder usable again.
+    """
+
+    name = "tantivy"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.RLock()
+        self._seen: tuple[int, int, int] | None = None
+        self._searcher: Any = None
+        self._schema = _schema()
+        self._writer: Any = None
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def replace(self, passages: Iterable[IndexedPassage]) -> None:
+        """Stage passages; see :class:`knowledge.index.PassageIndex`."""
+        with self._lock, self._mapped():
+            writer = self._writing()
+            seen: set[str] = set()
+            for passage in passages:
+                if passage.document not in seen:
+                    seen.add(passage.document)
+                    writer.delete_documents_by_term("document", passage.document)
+                writer.add_document(_document(passage))
+
+    def remove(self, documents: Sequence[str]) -> None:
+        """Stage a removal."""
+        with self._lock, self._mapped():
+            writer = self._writing()
+            for document in documents:
+                writer.delete_documents_by_term("document", document)
+
+    def clear(self) -> None:
+        """Stage the removal of everything; a damaged index is replaced by an empty one at once."""
+        with self._lock:
+            try:
+                with self._mapped():
+                    self._writing().delete_all_documents()
+            except IndexUnavailable as error:
+                log.warning("replacing the damaged index in %s: %s", self._folder, error)
+                self._writer = self._searcher = self._seen = None
+                shutil.rmtree(self._folder, ignore_errors=True)
+                with self._mapped():
+                    self._writing()
+
+    def commit(self, stamp: str) -> None:
+        """Make all staged changes visible at once; releases the writer's lock."""
+        with self._lock, self._mapped():
+            writer = self._writing()
+            try:
+                writer.delete_documents_by_term("id", _STAMP)
+                writer.add_document(tantivy.Document(id=_STAMP, stamp=f"{_FORM} {stamp}"))
+                writer.commit()
+                writer.wait_merging_threads()
+            finally:
+                self._writer = None
+
+    def close(self) -> None:
+        """Drop staged changes, release files and locks."""
+        with self._lock:
+            self._writer = self._searcher = self._seen = None
+
+    def _writing(self) -> Any:
+        if self._writer is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            fresh = not (self._folder / "meta.json").exists()
+            index = tantivy.Index(self._schema, str(self._folder))
+            _register(index)
+            if not fresh:
+                _check_form(index.searcher(), self._schema, self._folder)
+            deadline = time.monotonic() + _LOCK_WAIT
+            while self._writer is None:
+                try:
+                    self._writer = index.writer(_HEAP, 1)
+                except ValueError as error:
+                    if "LockBusy" not in str(error) or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+        return self._writer
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def search(self, text: str, where: IndexFilter, limit: int) -> list[Candidate]:
+        """Best candidates, best first; equal scores are ordered by id."""
+        terms = analysis.question_terms(text)
+        if not terms or limit < 1:
+            return []
+        with self._mapped():
+            searcher = self._reading()
+            query = self._query(searcher, terms, where)
+            if query is None:
+                return []
+            found = searcher.search(query, limit, count=False).hits
+            hits = [Candidate(searcher.doc(address)["id"][0], score) for score, address in found]
+        hits.sort(key=lambda c: (-c.score, c.id))
+        return hits
+
+    def stamp(self) -> str:
+        """The stamp of the last commit, empty for a new index."""
+        with self._mapped():
+            return _stamp(self._reading(), self._schema).partition(" ")[2]
+
+    def count(self) -> int:
+        """How many passages are visible."""
+        with self._mapped():
+            searcher = self._reading()
+            return int(searcher.num_docs) - bool(_stamp(searcher, self._schema))
+
+    def _reading(self) -> Any:
+        with self._lock:
+            try:
+                status = (self._folder / "meta.json").stat()
+            except FileNotFoundError as error:
+                raise IndexUnavailable(f"no index in {self._folder}; rebuild it from the library") from error
+            now = (status.st_mtime_ns, status.st_ino, status.st_size)
+            if self._searcher is None or now != self._seen:
+                index = tantivy.Index.open(str(self._folder))
+                _register(index)
+                index.config_reader("manual")
+                index.reload()
+                searcher = index.searcher()
+                _check_form(searcher, self._schema, self._folder)
+                self._searcher, self._seen = searcher, now
+            return self._searcher
+
+    def _query(self, searcher: Any, terms: analysis.Terms, where: IndexFilter) -> Any:
+        wanted_attributes = frozenset(where.attributes)
+        fields = _OPEN_FIELDS if wanted_attributes and wanted_attributes <= _OPEN else _OPEN_FIELDS + _CLOSED_FIELDS
+        frequencies = [
+            (n, field, token)
+            for field in fields
+            for token in (terms.words if field.endswith("words") else terms.bigrams)
+            if (n := searcher.doc_freq(field, token))
+        ]
+        if not frequencies:
+            return None
+        if len(frequencies) > _MOST_TERMS:
+            frequencies = sorted(frequencies)[:_MOST_TERMS]
+        schema, should = self._schema, tantivy.Occur.Should
+        wanted = tantivy.Query.boolean_query(
+            [(should, tantivy.Query.term_query(schema, field, token, "freq")) for _, field, token in frequencies]
+        )
+        conditions = list(self._conditions(where))
+        if not conditions:
+            return wanted
+        return tantivy.Query.boolean_query([(tantivy.Occur.Must, q) for q in (wanted, *conditions)])
+
+    def _conditions(self, where: IndexFilter) -> Iterator[Any]:
+        for name, values in (
+            ("attribute", () if frozenset(where.attributes) == _OPEN else where.attributes),
+            ("validity", where.validities),
+            ("kind", where.kinds),
+            ("issuer", where.issuers),
+            ("topic", where.topics),
+            ("audience", where.audiences),
+            ("document", where.documents),
+            ("number", (where.number,) if where.number else ()),
+        ):
+            if values:
+                yield tantivy.Query.const_score_query(
+                    tantivy.Query.term_set_query(self._schema, name, list(values)), 0.0
+                )
+        if where.year:
+            yield tantivy.Query.const_score_query(
+                tantivy.Query.term_query(self._schema, "year", where.year, "basic"), 0.0
+            )
+
+    @contextlib.contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """tantivy reports everything as ``ValueError`` or ``OSError``; the room has one name for it."""
+        try:
+            yield
+        except (ValueError, OSError, KeyError) as error:
+            raise IndexUnavailable(
+                f"index in {self._folder} cannot be used ({error}); free disk space if it is full, "
+                "or delete the folder to have it built again"
+            ) from error
+
+
+def _register(index: Any) -> None:
+    index.register_tokenizer("whitespace", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
+
+
+def _document(passage: IndexedPassage) -> Any:
+    text = analysis.normalise(passage.body)
+    words, bigrams = _OPEN_FIELDS if passage.attribute in _OPEN else _CLOSED_FIELDS
+    document = tantivy.Document(
+        id=passage.id,
+        document=passage.document,
+        attribute=passage.attribute,
+        validity=passage.validity,
+        kind=passage.kind,
+        issuer=passage.issuer,
+        topic=passage.topic,
+        audience=passage.audience,
+        number=passage.number,
+    )
+    document.add_text(words, " ".join(analysis.words(text)))
+    document.add_text(bigrams, " ".join(analysis.bigrams(text)))
+    document.add_integer("year", passage.year)
+    return document
+
+
+def _stamp(searcher: Any, schema: Any) -> str:
+    found = searcher.search(tantivy.Query.term_query(schema, "id", _STAMP, "basic"), 1, count=False).hits
+    return str(searcher.doc(found[0][1])["stamp"][0]) if found else ""
+
+
+def _check_form(searcher: Any, schema: Any, folder: Path) -> None:
+    stamp = _stamp(searcher, schema)
+    if stamp and stamp.partition(" ")[0] != _FORM:
+        raise IndexUnavailable(f"the index in {folder} was built by another version; rebuild it from the library")
