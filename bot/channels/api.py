@@ -26,6 +26,7 @@ from bot.channels.http import (
     Reception,
     SecurityHeaders,
     WebError,
+    answered,
     clean_text,
     client_address,
     pseudonym,
@@ -126,7 +127,7 @@ def api_routes(settings: Settings, reception: Reception, library: Library, limit
             text=clean_text(text),
             received_at=datetime.now(UTC),
         )
-        entry, reply = await anyio.to_thread.run_sync(reception.answer, inquiry)
+        entry, reply = await answered(reception, inquiry)
         return JSONResponse({**reply_json(entry, reply), "conversation": conversation}, headers=_PRIVATE)
 
     @_errors_as_json

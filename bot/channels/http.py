@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import logging
 import math
 import time
 import unicodedata
@@ -17,13 +18,17 @@ from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+import anyio.to_thread
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.errors import BotError
 from knowledge.model import Finding, LibraryState, LinkKind, Passage, PolicyDocument, Question
 from register.inquiry import Entry, Inquiry, Reply
+
+log = logging.getLogger(__name__)
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -35,7 +40,7 @@ FORM_EXPANSION = 3
 class Reception(Protocol):
     """接待: the one path of every question."""
 
-    def answer(self, inquiry: Inquiry) -> tuple[int, Reply]:
+    def answer(self, inquiry: Inquiry, /) -> tuple[int, Reply]:
         """The entry's number and its reply; a redelivered message finds the first reply."""
         ...
 
@@ -43,11 +48,11 @@ class Reception(Protocol):
 class Library(Protocol):
     """文库, as a citizen's door may see it: published, open documents only."""
 
-    def open_document(self, document_id: str) -> tuple[PolicyDocument, tuple[Passage, ...]]:
+    def open_document(self, document_id: str, /) -> tuple[PolicyDocument, tuple[Passage, ...]]:
         """One published document with its passages in order; raises ``UnknownDocument``."""
         ...
 
-    def links_of(self, document_id: str) -> tuple[tuple[LinkKind, PolicyDocument, bool], ...]:
+    def links_of(self, document_id: str, /) -> tuple[tuple[LinkKind, PolicyDocument, bool], ...]:
         """(kind, the other document, whether the link points to this document)."""
         ...
 
@@ -59,7 +64,7 @@ class Library(Protocol):
         """Counts and the as-of date."""
         ...
 
-    def ask(self, question: Question) -> Finding:
+    def ask(self, question: Question, /) -> Finding:
         """Search the published passages."""
         ...
 
@@ -67,11 +72,11 @@ class Library(Protocol):
 class Book(Protocol):
     """登记册, as far as a citizen's own conversation needs it."""
 
-    def find(self, entry: int) -> Entry:
+    def find(self, entry: int, /) -> Entry:
         """The entry, masked; raises ``UnknownEntry``."""
         ...
 
-    def judge(self, entry: int, useful: bool) -> None:
+    def judge(self, entry: int, useful: bool, /) -> None:
         """Record 有用 / 没用."""
         ...
 
@@ -179,6 +184,16 @@ class RateLimiter:
             wait = math.ceil((1 - tokens) / self._rate)
             message = f"问得有点快，请等 {wait} 秒再试。"
             raise WebError(429, "too_many_requests", message, {"Retry-After": str(wait)})
+
+
+async def answered(reception: Reception, inquiry: Inquiry) -> tuple[int, Reply]:
+    """The reception's answer, from a worker thread; a 503 with a time to come back while it is still being made."""
+    try:
+        return await anyio.to_thread.run_sync(reception.answer, inquiry)
+    except BotError as error:
+        log.warning("no reply yet for a message on %s: %s", inquiry.channel.value, error)
+        message = "这个问题还在查，请等几秒再发一次，不会重复登记。"
+        raise WebError(503, "still_working", message, {"Retry-After": "3"}) from error
 
 
 def client_address(request: Request, trusted_proxies: tuple[str, ...]) -> str:
