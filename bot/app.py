@@ -12,11 +12,9 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import anyio.to_thread
-from knowledge.index.engines import open_index
-from replies.composer import Composer
-from replies.kinds import Context
 from sqlalchemy import Engine, text
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,12 +25,15 @@ from bot.channels import web, wechat
 from bot.config import Settings
 from bot.database import migrate, open_engine
 from bot.reception import Limits, Reception
+from knowledge.index.engines import open_index
 from knowledge.library import Library
 from register import privacy
 from register.book import RegisterBook
 from register.clock import now_beijing
 from register.inquiry import Channel
 from register.seal import Seal, load_or_create
+from replies.composer import Composer
+from replies.kinds import Context
 from replies.model import OfficeInfo
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     migrate(engine)
     seal = load_or_create(settings.register.encryption_key, folder)
     book = RegisterBook(engine, seal, lease_seconds=settings.register.lease_seconds)
+    book.verify_seal()
     library = Library(
         engine,
         lambda: open_index(settings.index.engine, folder / "index"),
@@ -79,7 +81,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     office = office_info(settings)
     override = settings.answers.templates
     composer = Composer(
-        override=None if not override else settings.data.folder.__class__(override),
+        override=Path(override) if override else None,
         office=office,
         base_url=settings.server.base_url.rstrip("/"),
         quote_characters=settings.answers.quote_characters,
@@ -113,6 +115,8 @@ def office_info(settings: Settings) -> OfficeInfo:
         hours=o.hours,
         hotline=o.hotline,
         apply_url=o.apply_url,
+        email=o.email,
+        notice=o.notice,
     )
 
 

@@ -13,17 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from replies.composer import Composer
-from replies.kinds import Context, choose
-
 from bot.errors import BotError
 from knowledge.library import Library
 from knowledge.model import Finding, Question
 from register.book import RegisterBook
 from register.clock import now_beijing
 from register.errors import AlreadySettled
-from register.inquiry import Channel, Conversation, Inquiry, Reply
+from register.inquiry import Channel, Conversation, Inquiry, Reply, ReplyKind
 from replies import conversation as talk
+from replies.composer import Composer
+from replies.kinds import choose, enrich
+from replies.model import Context, Decision, Turn, TurnKind
 
 log = logging.getLogger(__name__)
 
@@ -120,13 +120,32 @@ class Reception:
         durations["read"] = -tick + (tick := time.perf_counter())
         finding: Finding | None = None
         if turn.needs_search:
-            finding = self._library.ask(Question(turn.question, limit=self._limits.hits))
+            finding = self._library.ask(Question(turn.question, turn.filters, self._limits.hits))
         durations["search"] = -tick + (tick := time.perf_counter())
-        decision = choose(turn, finding, conversation, replace(self._context, today=now.date()))
+        context = replace(self._context, today=now.date(), directory=self._library.organs())
+        decision = self._enriched(choose(turn, finding, conversation, context))
         reply = self._composer.compose(decision, channel=inquiry.channel, limit_bytes=limit_bytes)
-        conversation = talk.advance(conversation, turn, decision, reply, now=now, entry=entry)
+        self._act_on(turn, decision, conversation, entry)
+        conversation = talk.advance(conversation, turn, decision, reply, now, entry)
         durations["compose"] = -tick + time.perf_counter()
         return reply, conversation
+
+    def _enriched(self, decision: Decision) -> Decision:
+        """Add the guide's sections and the linked documents of the document quoted first."""
+        if decision.kind is not ReplyKind.ANSWER or not decision.hits:
+            return decision
+        guide = self._library.open_document(decision.guide_wanted)[1] if decision.guide_wanted else ()
+        return enrich(decision, guide=guide, links=self._library.links_of(decision.hits[0].document.id))
+
+    def _act_on(self, turn: Turn, decision: Decision, conversation: Conversation, entry: int) -> None:
+        """What a message asks of the register besides its own reply: a judgement, a hand-over, an alert."""
+        judged = conversation.last_entry
+        if turn.kind in (TurnKind.USEFUL, TurnKind.USELESS) and judged:
+            self._book.judge(judged, turn.kind is TurnKind.USEFUL)
+        if turn.kind is TurnKind.HUMAN:
+            self._book.note(entry, "handover", f"about entry {judged}" if judged else "")
+        if decision.alert:
+            self._book.note(entry, "alert", "sensitive words: staff should look at this entry")
 
     def _await(self, entry: int, inquiry: Inquiry) -> Reply:
         """Wait for the worker that holds the entry; take it over when that worker has died."""

@@ -366,6 +366,13 @@ class RegisterBook:
             counted = {row[0]: row[1] for row in connection.execute(statement)}
         return {state: counted.get(state.value, 0) for state in OutboundState}
 
+    def counts(self) -> dict[tuple[str, str, str], int]:
+        """(channel, status, kind or "") → number of entries, for ``/metrics``."""
+        columns = (inquiries.c.channel, inquiries.c.status, func.coalesce(inquiries.c.kind, ""))
+        with self._reader.connect() as connection:
+            counted = connection.execute(select(*columns, func.count()).group_by(*columns))
+            return {(row[0], row[1], row[2]): row[3] for row in counted}
+
     def _outbound_row(self, entry: int | None, outgoing: Outgoing, now: int) -> dict[str, Any]:
         return {
             "entry": entry,
