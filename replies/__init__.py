@@ -3,5 +3,6 @@
 Imports knowledge and register. Its errors::
 
     ReplyError
-    └── TemplateMissing     a kind of reply has no template, or a template is broken (named at start)
+    ├── TemplateMissing     a kind of reply has no template, or a template is broken (named at start)
+    └── RulesBroken         a rule file cannot be used (named at start)
 """

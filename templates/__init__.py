@@ -1,1 +1,0 @@
-"""Words only: Jinja2 and DOCX templates, no logic."""

@@ -16,6 +16,7 @@
     const place = make("article", "card pending", "正在查文件…");
     place.setAttribute("aria-busy", "true");
     talk.append(said, place);
+    document.querySelector(".clear").hidden = false;
     said.scrollIntoView({ block: "start", behavior: "smooth" });
     await deliver(place, text, key);
   };

@@ -1,0 +1,157 @@
+"""会话用词: the words by which a message is read, as data (``replies/dialogue.toml``), and pure tests on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import rjieba
+
+from replies import data
+from replies.errors import RulesBroken
+from replies.model import TurnKind, Vagueness
+from replies.text import letters, tidy
+
+_TONE = re.compile(r"[啊呀吧嘛哦呢哈啦诶唉嗯噢呐咯喽了吗么~～!！。.,，、 ]+$")
+_COMMANDS = {
+    "continue": TurnKind.CONTINUE,
+    "reset": TurnKind.RESET,
+    "human": TurnKind.HUMAN,
+    "useful": TurnKind.USEFUL,
+    "useless": TurnKind.USELESS,
+    "none": TurnKind.NONE_OF_THESE,
+    "greeting": TurnKind.GREETING,
+    "thanks": TurnKind.THANKS,
+    "bye": TurnKind.BYE,
+    "about": TurnKind.ABOUT,
+    "menu": TurnKind.MENU,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """方面: one side of a matter that citizens ask after (materials, fee, place …)."""
+
+    code: str
+    cues: re.Pattern[str]
+    ask: str  # the words added to an inherited subject
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """会话规则: everything ``replies/dialogue.toml`` says."""
+
+    commands: dict[str, TurnKind]
+    yes: frozenset[str]
+    aspects: tuple[Aspect, ...]
+    filler: re.Pattern[str]  # phrases of two characters and more
+    particles: frozenset[str]  # words of one character, dropped only where they stand alone
+    generic: re.Pattern[str]
+    creation: re.Pattern[str]
+    not_creation: re.Pattern[str] | None
+    aside: re.Pattern[str]
+
+    def command(self, text: str) -> TurnKind | None:
+        """The command that the whole message is, politeness and tone particles aside."""
+        plain = tidy(text).lower()
+        for form in (plain, _TONE.sub("", plain), letters(plain), letters(_TONE.sub("", plain))):
+            if form in self.commands:
+                return self.commands[form]
+        return None
+
+    def aspect(self, text: str) -> Aspect | None:
+        """The first side of a matter that the text asks after."""
+        return next((aspect for aspect in self.aspects if aspect.cues.search(text)), None)
+
+    def subject(self, text: str) -> str:
+        """What a question is about: the text without question words, aspect cues, fillers and signs."""
+        rest = tidy(text)
+        for aspect in self.aspects:
+            rest = aspect.cues.sub(" ", rest)
+        kept = [" " if word in self.particles else word for word in rjieba.cut(self.filler.sub(" ", rest))]
+        return " ".join(part for part in re.split(r"[^\w]+", "".join(kept)) if part)
+
+    def core(self, text: str) -> str:
+        """What names a matter: the subject without words that are too general to name one."""
+        return letters(self.generic.sub(" ", self.subject(text)))
+
+    def vagueness(self, text: str) -> Vagueness:
+        """Whether a question names a matter, and asks anything about it."""
+        core = self.core(text)
+        if len(core) < 2:
+            return Vagueness.NO_MATTER
+        if len(letters(tidy(text))) <= 4 and self.aspect(text) is None and core == letters(tidy(text)):
+            return Vagueness.BARE_TOPIC
+        return Vagueness.CLEAR
+
+    def creates(self, text: str) -> str:
+        """The cue by which a question asks for something to be made (statistics, a certificate …), or empty."""
+        plain = tidy(text)
+        if self.not_creation and self.not_creation.search(plain):
+            return ""
+        match = self.creation.search(plain)
+        return match.group() if match else ""
+
+
+def load(path: Path | None = None) -> Dialogue:
+    """Read the dialogue words. Raises :class:`RulesBroken` naming file and entry."""
+    source = path or data.HERE / "dialogue.toml"
+    table = data.read_toml(source)
+    data.known(table, {"commands", "aspect", "words", "creation", "aside"}, str(source))
+    commands: dict[str, TurnKind] = {}
+    named = table.get("commands", {})
+    data.known(named, {*_COMMANDS, "yes"}, f"{source} [commands]")
+    for name, kind in _COMMANDS.items():
+        for phrase in data.strings(named.get(name, []), f"{source} [commands] {name}"):
+            commands.setdefault(tidy(phrase).lower(), kind)
+    aspects = []
+    for code, raw in table.get("aspect", {}).items():
+        where = f"{source} [aspect.{code}]"
+        data.known(raw, {"cues", "ask"}, where)
+        aspects.append(
+            Aspect(
+                code,
+                _needed(data.strings(raw.get("cues", []), where), where),
+                data.string(raw.get("ask", ""), where),
+            )
+        )
+    words = table.get("words", {})
+    filler = data.strings(words.get("filler", []), f"{source} [words] filler")
+    creation = table.get("creation", {})
+    where = f"{source} [creation]"
+    return Dialogue(
+        commands=commands,
+        yes=frozenset(data.strings(named.get("yes", []), f"{source} [commands] yes")),
+        aspects=tuple(aspects),
+        filler=_longest_first((word for word in filler if len(word) > 1), f"{source} [words]"),
+        particles=frozenset(word for word in filler if len(word) == 1),
+        generic=_longest_first(
+            data.strings(words.get("generic", []), f"{source} [words] generic"), f"{source} [words]"
+        ),
+        creation=_needed(data.strings(creation.get("patterns", []), where), where),
+        not_creation=data.pattern(data.strings(creation.get("except", []), where), where),
+        aside=_needed(
+            data.strings(table.get("aside", {}).get("patterns", []), f"{source} [aside]"), f"{source} [aside]"
+        ),
+    )
+
+
+def _longest_first(words: Iterable[str], where: str) -> re.Pattern[str]:
+    ordered = sorted(words, key=len, reverse=True)
+    return _needed(tuple(re.escape(word) for word in ordered), where)
+
+
+def _needed(parts: tuple[str, ...], where: str) -> re.Pattern[str]:
+    found = data.pattern(parts, where)
+    if found is None:
+        raise RulesBroken(f"{where}: needs at least one entry")
+    return found
+
+
+@cache
+def shipped() -> Dialogue:
+    """The words that ship with the product."""
+    return load()
