@@ -100,6 +100,20 @@ class WeChatSettings:
     replay_minutes: int = 10
     answer_within_seconds: float = 4.5
     api_base: str = "https://api.weixin.qq.com"
+    menu: tuple[str, ...] = (
+        "常问/养老保险缴费 = 城乡居民养老保险怎么缴费",
+        "常问/医保怎么报销 = 医保怎么报销",
+        "常问/申请低保 = 怎么申请低保",
+        "指南/使用帮助 = 菜单",
+        "指南/查办理进度 = 查办理进度",
+        "指南/转人工 = 人工",
+    )
+    policy_template: str = ""
+    policy_fields: tuple[str, ...] = ("thing1=title", "thing2=topic", "date3=date")
+    progress_template: str = ""
+    progress_fields: tuple[str, ...] = ("character_string1=case", "phrase2=state", "date3=date")
+    long_term_templates: tuple[str, ...] = ()
+    consent_url: str = ""
     token: str = _secret()
     aes_key: str = _secret()
     app_id: str = _secret()
