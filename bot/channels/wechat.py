@@ -1,8 +1,11 @@
 """微信公众号: the WeChat door. Verify → decrypt → parse → :class:`Inquiry`; the reply goes back the same way.
 
 WeChat waits five seconds and then delivers the same message again, three times in all (接收普通消息). So every delivery
-of one message shares one computation, and an answer that is not ready in time is acknowledged with a bare ``success``
-and sent later. The protocol itself is :mod:`bot.channels.wechat_wire`.
+of one message shares one computation. An answer that is not ready in time is queued, committed, and only then
+acknowledged with a bare ``success``; it follows as a 客服消息. An account without AppSecret cannot send: its first two
+deliveries are left unanswered, so that WeChat comes again, and what is still not ready then goes along with the citizen's
+next message. The parts: :mod:`bot.channels.wechat_wire` (protocol), ``_outbox`` (sending), ``_client`` (WeChat's API),
+``_topics`` (政策找人), ``_menu``, ``_store`` (rows).
 """
 
 from __future__ import annotations
@@ -10,92 +13,117 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 import anyio
 import anyio.to_thread
+from sqlalchemy import Engine
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.channels.wechat_wire import SUCCESS, Letter, Wire, fit, linked, plain, text_reply
+from bot.channels.wechat_client import WeChatApi
+from bot.channels.wechat_outbox import Book as OutboxBook
+from bot.channels.wechat_outbox import Bundle, Outbox, Reception, rendered
+from bot.channels.wechat_store import WeChatStore
+from bot.channels.wechat_topics import Book as TopicsBook
+from bot.channels.wechat_topics import Topics
+from bot.channels.wechat_wire import SUCCESS, Letter, Wire, text_reply
 from bot.config import Settings
 from bot.errors import MalformedMessage, SignatureRejected
-from register.clock import BEIJING
-from register.inquiry import Channel, Inquiry, Reply
+from bot.reception import StillWorking
+from knowledge.model import PolicyDocument
+from register.clock import BEIJING, now_beijing
+from register.inquiry import Channel, Inquiry
+from register.seal import Seal
 
 log = logging.getLogger(__name__)
 
 PATH = "/wechat"
 
+_DELIVERIES = 3  # WeChat delivers a message that often
+_HANGS_UP_AFTER = 5.0  # seconds that WeChat waits for an answer
+_AFTER_RESTART = timedelta(seconds=6)  # time for a redelivery to take the answer along
+_OUTBOX_SECONDS = 2.0
+_NEWS_SECONDS = 300.0
+_NEWS_DAYS = 7
 
-class Reception(Protocol):
-    """前台: the one path of every question (see :mod:`bot.reception`)."""
 
-    def answer(self, inquiry: Inquiry) -> tuple[int, Reply]:
-        """The entry and its reply; idempotent."""
-
-
-class Book(Protocol):
+class Book(OutboxBook, TopicsBook, Protocol):
     """登记册: what this door writes itself."""
 
-    def deliver(self, entry: int, outcome: str) -> None:
-        """Record one attempt to hand a reply over."""
 
+@dataclass(slots=True)
+class _Work:
+    """One message on its way: the computation that all its deliveries share."""
 
-class Pseudonyms(Protocol):
-    """封条: names that say nothing about people."""
-
-    def pseudonym(self, text: str) -> str:
-        """The same for the same text."""
-
-
-def routes(
-    settings: Settings,
-    reception: Reception,
-    book: Book,
-    seal: Pseudonyms,
-    *,
-    limiter: anyio.CapacityLimiter | None = None,
-    clock: Callable[[], float] = time.time,
-) -> list[Route]:
-    """The routes of ``/wechat``; a channel without a token answers 404 and says once what to set."""
-    if not settings.wechat.token:
-        log.info(
-            "the WeChat channel is off; set BIANMIN_WECHAT__TOKEN, and for 安全模式 also BIANMIN_WECHAT__AES_KEY "
-            "and BIANMIN_WECHAT__APP_ID"
-        )
-        return [Route(PATH, _closed, methods=["GET", "POST"])]
-    door = Door(settings, reception, book, seal, limiter=limiter, clock=clock)
-    return [Route(PATH, door.handshake, methods=["GET"]), Route(PATH, door.receive, methods=["POST"])]
+    task: asyncio.Task[tuple[int, Bundle]]
+    deliveries: int = 0
+    postponed: bool = False
+    recorded: bool = False
 
 
 class Door:
-    """微信门: one account's callback."""
+    """微信门: one account's callback, and what is sent later."""
 
     def __init__(
         self,
         settings: Settings,
         reception: Reception,
         book: Book,
-        seal: Pseudonyms,
+        seal: Seal,
+        engine: Engine,
         *,
+        documents: Callable[[], Iterable[PolicyDocument]] = tuple,
         limiter: anyio.CapacityLimiter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``documents`` lists what citizens may read, newest first. Raises :class:`bot.errors.ConfigError`."""
         own = settings.wechat
+        self.on = bool(own.token)
         self._settings = own
         self._body_limit = settings.server.body_limit
         self._wire = Wire(own.token, own.aes_key, own.app_id, own.replay_minutes * 60)
         self._reception = reception
         self._book = book
         self._seal = seal
+        self._documents = documents
+        self._store = WeChatStore(engine, seal)
+        api = None
+        if own.app_id and own.app_secret:
+            api = WeChatApi(own.app_id, own.app_secret, self._store, api_base=own.api_base)
+        self._sends = api is not None
+        self._outbox = Outbox(book, reception, self._store, api, reply_bytes=own.reply_bytes)
+        self.topics = Topics(own, book, self._store, base_url=settings.server.base_url)
         self._limiter = limiter or anyio.CapacityLimiter(settings.server.threads)
+        self._side = anyio.CapacityLimiter(2)  # bookkeeping must not wait behind the answers
         self._clock = clock
-        self._running: dict[str, asyncio.Task[tuple[int, Reply]]] = {}
+        self._running: dict[str, _Work] = {}
+        self._wake = asyncio.Event()
+
+    @property
+    def routes(self) -> list[Route]:
+        """The routes of ``/wechat``; without a token they answer 404 and the log says once what to set."""
+        if not self.on:
+            log.info(
+                "the WeChat channel is off; set BIANMIN_WECHAT__TOKEN, and for 安全模式 also BIANMIN_WECHAT__AES_KEY "
+                "and BIANMIN_WECHAT__APP_ID"
+            )
+            return [Route(PATH, _closed, methods=["GET", "POST"])]
+        if not self._sends:
+            log.info("no BIANMIN_WECHAT__APP_SECRET: late answers go along with the citizen's next WeChat message")
+        return [Route(PATH, self.handshake, methods=["GET"]), Route(PATH, self.receive, methods=["POST"])]
+
+    @property
+    def problem(self) -> str:
+        """What keeps parcels from being sent just now, for ``/healthz``; empty when nothing does."""
+        return f"wechat: {self._outbox.problem}" if self._outbox.problem else ""
+
+    # ---- coming in -------------------------------------------------------------------------------------------
 
     async def handshake(self, request: Request) -> Response:
         """``GET /wechat``: prove to WeChat that this server knows the token."""
@@ -106,6 +134,7 @@ class Door:
 
     async def receive(self, request: Request) -> Response:
         """``POST /wechat``: one delivery of one message."""
+        started = time.monotonic()
         body = await _body(request, self._body_limit)
         if body is None:
             return PlainTextResponse("too large\n", 413)
@@ -113,33 +142,110 @@ class Door:
             letter = self._wire.open(request.query_params, body, self._clock())
         except (SignatureRejected, MalformedMessage) as error:
             return _refused(error)
-        task = self._compute(inquiry_of(letter, self._seal, self._clock()))
-        await asyncio.wait({task}, timeout=self._settings.answer_within_seconds)
-        if not task.done():
+        inquiry = inquiry_of(letter, self._seal, self._clock())
+        work = self._join(letter, inquiry)
+        await asyncio.wait({work.task}, timeout=started + self._settings.answer_within_seconds - time.monotonic())
+        problem = work.task.exception() if work.task.done() else StillWorking(0)
+        if isinstance(problem, StillWorking):
+            return await self._later(letter, inquiry, work, started)
+        if problem is not None:
+            # The register itself could not be written: WeChat is told nothing and delivers the message again.
+            log.error("a WeChat message could not be entered in the register", exc_info=problem)
+            return PlainTextResponse("try again\n", 503)
+        entry, bundle = work.task.result()
+        if not bundle.content:
             return PlainTextResponse(SUCCESS)
-        entry, reply = task.result()
-        if letter.silent or not reply.text:
-            return PlainTextResponse(SUCCESS, background=BackgroundTask(self._book.deliver, entry, "not_due"))
-        content = rendered(reply, self._settings.reply_bytes)
-        xml = self._wire.seal(text_reply(letter, content, self._clock()), self._clock())
-        delivered = BackgroundTask(self._book.deliver, entry, "passive")
-        return Response(xml, media_type="application/xml", background=delivered)
+        now = self._clock()
+        xml = self._wire.seal(text_reply(letter, bundle.content, now), now)
+        return Response(
+            xml, media_type="application/xml", background=BackgroundTask(self._went_along, work, entry, bundle)
+        )
 
-    def _compute(self, inquiry: Inquiry) -> asyncio.Task[tuple[int, Reply]]:
-        """The running computation of this message, begun if there is none; it outlives the request."""
+    def _join(self, letter: Letter, inquiry: Inquiry) -> _Work:
+        """The computation of this message, begun if there is none; it outlives the request."""
         key = inquiry.message_key
-        task = self._running.get(key)
-        if task is None:
-            task = asyncio.create_task(self._answer(inquiry))
-            self._running[key] = task
-            task.add_done_callback(lambda _: self._running.pop(key, None))
-        return task
+        work = self._running.get(key)
+        if work is None:
+            work = _Work(asyncio.create_task(self._answer(letter, inquiry)))
+            self._running[key] = work
+            work.task.add_done_callback(lambda _: self._forget(key))
+        work.deliveries += 1
+        return work
 
-    async def _answer(self, inquiry: Inquiry) -> tuple[int, Reply]:
-        return await anyio.to_thread.run_sync(self._reception.answer, inquiry, limiter=self._limiter)
+    def _forget(self, key: str) -> None:
+        work = self._running.pop(key)
+        if not work.task.cancelled():
+            work.task.exception()  # read, so that asyncio does not report what a delivery has dealt with
+        if work.postponed:
+            self._wake.set()
+
+    async def _answer(self, letter: Letter, inquiry: Inquiry) -> tuple[int, Bundle]:
+        return await anyio.to_thread.run_sync(self._work, letter, inquiry, limiter=self._limiter)
+
+    def _work(self, letter: Letter, inquiry: Inquiry) -> tuple[int, Bundle]:
+        """In a worker thread: the entry, and what the callback is answered with."""
+        if letter.consents:
+            self.topics.consent(letter, inquiry.conversation)
+        entry, reply = self.topics.take(inquiry) or self._reception.answer(inquiry)
+        if letter.silent or not reply.text:
+            return entry, Bundle("")
+        return entry, self._outbox.along(inquiry, rendered(reply, self._settings.reply_bytes))
+
+    async def _later(self, letter: Letter, inquiry: Inquiry, work: _Work, started: float) -> Response:
+        """Not ready in time: see to it that the answer is delivered, then acknowledge."""
+        last = work.deliveries >= _DELIVERIES or self._clock() - letter.created > 2 * _HANGS_UP_AFTER - 1
+        if self._sends or last or letter.silent:
+            await anyio.to_thread.run_sync(self._outbox.postpone, inquiry, limiter=self._side)
+            work.postponed = True
+        else:
+            # Silence makes WeChat come again; whatever were sent after it has hung up would be lost.
+            await asyncio.sleep(max(started + _HANGS_UP_AFTER + 0.5 - time.monotonic(), 0))
+        return PlainTextResponse(SUCCESS)
+
+    async def _went_along(self, work: _Work, entry: int, bundle: Bundle) -> None:
+        """After the reply was sent; three deliveries of one message are one delivery in the register."""
+        if work.recorded:
+            return
+        work.recorded = True
+        await anyio.to_thread.run_sync(self._outbox.went_along, entry, bundle, limiter=self._side)
+
+    # ---- going out -------------------------------------------------------------------------------------------
+
+    def abandoned(self, inquiry: Inquiry) -> None:
+        """A worker died over ``inquiry``: its answer has to be delivered although no callback waits for it.
+
+        Called before the answer is computed, so that a second death loses nothing either. A redelivery that takes the
+        answer along in the meantime wins.
+        """
+        if self.on and inquiry.channel is Channel.WECHAT:
+            self._outbox.postpone(inquiry, now_beijing() + _AFTER_RESTART)
+
+    async def run(self) -> None:
+        """Send what is due and announce what was published, until cancelled."""
+        news_at = time.monotonic()
+        while self.on:
+            try:
+                while await anyio.to_thread.run_sync(self._outbox.step, limiter=self._side):
+                    pass
+                if time.monotonic() >= news_at:
+                    news_at = time.monotonic() + _NEWS_SECONDS
+                    await anyio.to_thread.run_sync(self._announce, limiter=self._side)
+            except Exception:
+                log.exception("the WeChat outbox failed; it tries again in %s s", _OUTBOX_SECONDS)
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), _OUTBOX_SECONDS)
+            except TimeoutError:
+                continue
+
+    def _announce(self) -> None:
+        since = now_beijing().date() - timedelta(days=_NEWS_DAYS)
+        queued = self.topics.announce(d for d in self._documents() if (d.published_on or date.min) >= since)
+        if queued:
+            log.info("queued %d notices of new documents", queued)
 
 
-def inquiry_of(letter: Letter, seal: Pseudonyms, now: float) -> Inquiry:
+def inquiry_of(letter: Letter, seal: Seal, now: float) -> Inquiry:
     """The inquiry of a letter. The message key is WeChat's, made unique by the sender's pseudonym."""
     pseudonym = seal.pseudonym(f"wechat:{letter.openid}")
     return Inquiry(
@@ -151,11 +257,6 @@ def inquiry_of(letter: Letter, seal: Pseudonyms, now: float) -> Inquiry:
         sender=letter.openid,
         event=letter.event,
     )
-
-
-def rendered(reply: Reply, limit: int) -> str:
-    """A reply as WeChat shows it, in at most ``limit`` UTF-8 bytes, choices clickable where there is room."""
-    return fit(linked(plain(reply.text), reply.choices, limit), limit)
 
 
 async def _body(request: Request, limit: int) -> bytes | None:

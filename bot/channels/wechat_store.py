@@ -29,9 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from register import codec
 from register.clock import from_stored, to_stored
-from register.inquiry import Inquiry
 from register.seal import Seal
 
 metadata = MetaData(
@@ -58,10 +56,10 @@ waiting = Table(
     metadata,
     Column("id", _Number, primary_key=True, autoincrement=True),
     Column("conversation", Text, nullable=False),
-    Column("message_key", Text, nullable=False),
-    Column("inquiry_sealed", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("payload_sealed", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    UniqueConstraint("message_key"),
+    UniqueConstraint("key"),
     Index("ix_wechat_waiting_conversation", "conversation"),
     sqlite_autoincrement=True,
 )
@@ -91,10 +89,11 @@ LONG_TERM = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """待取答复: an answer that came too late and is handed over with the citizen's next message."""
+    """待取件: something that could not be sent and is handed over with the citizen's next message."""
 
     id: int
-    inquiry: Inquiry
+    key: str
+    payload: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,24 +152,24 @@ class WeChatStore:
         with self._writer.begin() as connection:
             connection.execute(update(tokens).where(tokens.c.app_id == app_id).values(lease_until=0))
 
-    # ---- answers that wait for the citizen's next message ------------------------------------------------------
+    # ---- what waits for the citizen's next message --------------------------------------------------------------
 
-    def wait(self, inquiry: Inquiry, now: datetime) -> None:
-        """Keep an inquiry whose answer is handed over with the next message; once, however often it is said."""
+    def wait(self, conversation: str, key: str, payload: str, now: datetime) -> None:
+        """Keep something for the citizen's next message; once, however often it is said under this ``key``."""
         row = {
-            "conversation": inquiry.conversation,
-            "message_key": inquiry.message_key,
-            "inquiry_sealed": self._seal.close(codec.dump(inquiry)),
+            "conversation": conversation,
+            "key": key,
+            "payload_sealed": self._seal.close(payload),
             "created_at": to_stored(now),
         }
         with self._writer.begin() as connection:
-            connection.execute(self._insert(waiting).values(row).on_conflict_do_nothing(index_elements=["message_key"]))
+            connection.execute(self._insert(waiting).values(row).on_conflict_do_nothing(index_elements=["key"]))
 
     def waiting_for(self, conversation: str) -> list[Waiting]:
         """What waits for this citizen, oldest first."""
         with self._reader.connect() as connection:
             rows = connection.execute(_WAITING, {"of_conversation": conversation}).all()
-        return [Waiting(row.id, codec.load(Inquiry, self._seal.open(row.inquiry_sealed))) for row in rows]
+        return [Waiting(row.id, row.key, self._seal.open(row.payload_sealed)) for row in rows]
 
     def handed_over(self, numbers: Iterable[int]) -> None:
         """Forget what the citizen has been given."""
@@ -220,6 +219,15 @@ class WeChatStore:
                 .values(remaining=consents.c.remaining - 1)
             )
 
+    def withdraw(self, conversation: str, template: str, now: datetime) -> None:
+        """No more notices of this template: WeChat says that the citizen refuses them."""
+        with self._writer.begin() as connection:
+            connection.execute(
+                update(consents)
+                .where(consents.c.conversation == conversation, consents.c.template == template)
+                .values(remaining=0, updated_at=to_stored(now))
+            )
+
     def follow(self, conversation: str, topic: str, now: datetime) -> None:
         """Choose a topic; again makes no difference."""
         row = {"conversation": conversation, "topic": topic, "created_at": to_stored(now)}
@@ -260,7 +268,7 @@ class WeChatStore:
 
 
 _WAITING = (
-    select(waiting.c.id, waiting.c.inquiry_sealed)
+    select(waiting.c.id, waiting.c.key, waiting.c.payload_sealed)
     .where(waiting.c.conversation == bindparam("of_conversation"))
     .order_by(waiting.c.id)
 )

@@ -26,11 +26,11 @@ def upgrade() -> None:
         "wechat_waiting",
         sa.Column("id", Number, autoincrement=True, nullable=False),
         sa.Column("conversation", sa.Text(), nullable=False),
-        sa.Column("message_key", sa.Text(), nullable=False),
-        sa.Column("inquiry_sealed", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("payload_sealed", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_wechat_waiting")),
-        sa.UniqueConstraint("message_key", name=op.f("uq_wechat_waiting_message_key")),
+        sa.UniqueConstraint("key", name=op.f("uq_wechat_waiting_key")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_wechat_waiting_conversation", "wechat_waiting", ["conversation"])

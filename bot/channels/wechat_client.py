@@ -1,0 +1,201 @@
+"""微信服务端接口: what we ask of WeChat ourselves: 客服消息, 订阅通知, 自定义菜单, stable_token.
+
+Everything goes through wechatpy's client, with its defects closed: one token in the database for all processes, fetched
+by one of them at a time (``/cgi-bin/stable_token``) · a refused token is replaced once, never in a loop · every
+call has a timeout · neither AppSecret nor token ever stands in an error or a log line. Synchronous: worker threads only.
+
+Errors: :class:`bot.errors.WeChatRefused` with WeChat's code, :class:`bot.errors.WeChatUnreachable`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import requests
+from wechatpy import WeChatClient
+from wechatpy.exceptions import WeChatClientException
+
+from bot.errors import WeChatRefused, WeChatUnreachable
+from register.clock import now_beijing
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+TIMEOUT = (2.0, 3.0)
+"""Seconds to connect and to wait for bytes; together shorter than the lease of an outbox claim."""
+
+TOKEN_CODES = frozenset({40001, 40014, 42001})
+"""获取 access_token 时 AppSecret 错误或 access_token 无效 / 不合法 / 超时."""
+
+HINTS = {
+    40001: "compare BIANMIN_WECHAT__APP_SECRET with the account's 基本配置",
+    40013: "compare BIANMIN_WECHAT__APP_ID with the account's 基本配置",
+    40125: "compare BIANMIN_WECHAT__APP_SECRET with the account's 基本配置",
+    40164: "add this server's address to the account's IP白名单 (基本配置)",
+    43101: "the citizen has withdrawn consent",
+    45015: "more than 48 hours since the citizen's last message",
+    45047: "all five 客服消息 of this citizen's last message are used up",
+    48001: "the account is not certified for this interface",
+}
+
+_TOKEN_MARGIN = timedelta(minutes=4)  # in a token's last five minutes the platform gives out its successor
+_FETCH_SECONDS = 10.0
+
+
+class Tokens(Protocol):
+    """凭据存储 (see :class:`bot.channels.wechat_store.WeChatStore`)."""
+
+    def token(self, app_id: str, now: datetime) -> str:
+        """The stored token or empty."""
+
+    def claim_token(self, app_id: str, now: datetime, seconds: float) -> bool:
+        """Whether the caller alone may fetch."""
+
+    def keep_token(self, app_id: str, token: str, expires_at: datetime) -> None:
+        """Store and let go."""
+
+    def release_token(self, app_id: str) -> None:
+        """Let go."""
+
+
+class WeChatApi:
+    """微信接口: the calls that this product makes. One instance a thread."""
+
+    def __init__(
+        self,
+        app_id: str,
+        app_secret: str,
+        tokens: Tokens,
+        *,
+        api_base: str = "https://api.weixin.qq.com",
+        timeout: tuple[float, float] = TIMEOUT,
+        clock: Callable[[], datetime] = now_beijing,
+    ) -> None:
+        self._secrets = [app_secret]
+        self._client = _Client(app_id, app_secret, tokens, api_base.rstrip("/"), timeout, clock)
+        # urllib3 writes whole addresses, with the token in them, at DEBUG.
+        logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+    def send_text(self, openid: str, content: str) -> None:
+        """发送客服消息: a text to a citizen who wrote within 48 hours."""
+        self._call(lambda: self._client.message.send_text(openid, content))
+
+    def send_notice(self, openid: str, template: str, fields: Mapping[str, str], page: str) -> None:
+        """发送订阅通知 (bizsend): one notice of a template that the citizen has consented to."""
+        data = {name: {"value": value} for name, value in fields.items()}
+        self._call(lambda: self._client.message.send_subscribe_message(openid, template, data, page=page or None))
+
+    def push_menu(self, menu: Mapping[str, Any]) -> None:
+        """创建自定义菜单."""
+        self._call(lambda: self._client.menu.create(dict(menu)))
+
+    def show_menu(self) -> dict[str, Any]:
+        """查询自定义菜单: as WeChat holds it; empty when there is none."""
+        shown = self._call(self._client.menu.get)
+        menu = shown.get("menu") if isinstance(shown, dict) else None
+        return menu if isinstance(menu, dict) else {}
+
+    def _call(self, call: Callable[[], T]) -> T:
+        """Make one call, once more with a new token if WeChat refuses the one we have."""
+        result, problem = self._try(call)
+        if isinstance(problem, WeChatRefused) and problem.code in TOKEN_CODES:
+            self._client.forget_token()
+            result, problem = self._try(call)
+        if problem is not None:
+            raise problem
+        assert result is not None
+        return result
+
+    def _try(self, call: Callable[[], T]) -> tuple[T | None, WeChatRefused | WeChatUnreachable | None]:
+        """The result or the named problem. Foreign errors end here: their texts and fields hold secrets."""
+        try:
+            result = call()
+        except WeChatClientException as error:
+            return None, self._named(error)
+        except (WeChatRefused, WeChatUnreachable) as error:
+            return None, error
+        except requests.RequestException as error:
+            return None, WeChatUnreachable(
+                f"WeChat's API cannot be reached ({type(error).__name__}); check the network"
+            )
+        except Exception as error:  # wechatpy meets an answer that it did not expect with whatever comes first
+            return None, WeChatUnreachable(f"WeChat's API answered in an unknown form ({type(error).__name__})")
+        if result is not None and not isinstance(result, dict):
+            return None, WeChatUnreachable("WeChat's API answered in an unknown form (no JSON)")
+        return result if result is not None else {}, None  # type: ignore[return-value]
+
+    def _named(self, error: WeChatClientException) -> WeChatRefused | WeChatUnreachable:
+        if error.errcode is None:
+            status = getattr(error.response, "status_code", "?")
+            return WeChatUnreachable(f"WeChat's API answered HTTP {status}")
+        text = str(error.errmsg)[:200]
+        for secret in (*self._secrets, self._client.last_token):
+            text = text.replace(secret, "…") if secret else text
+        hint = HINTS.get(error.errcode, "look the code up in WeChat's 全局返回码")
+        return WeChatRefused(error.errcode, f"WeChat answered {error.errcode} ({text}); {hint}")
+
+
+class _Client(WeChatClient):  # type: ignore[misc]  # wechatpy has no types
+    """wechatpy's client with our token store behind it (the seam is ``access_token``)."""
+
+    def __init__(
+        self,
+        app_id: str,
+        app_secret: str,
+        tokens: Tokens,
+        api_base: str,
+        timeout: tuple[float, float],
+        clock: Callable[[], datetime],
+    ) -> None:
+        super().__init__(app_id, app_secret, timeout=timeout, auto_retry=False)
+        self.API_BASE_URL = f"{api_base}/cgi-bin/"
+        self.last_token = ""
+        self._refused = ""
+        self._tokens = tokens
+        self._clock = clock
+
+    @property
+    def access_token(self) -> str:
+        """The token in the database, fetched anew by exactly one process when it is missing, old or refused."""
+        give_up = time.monotonic() + _FETCH_SECONDS
+        while True:
+            token = self._tokens.token(self.appid, self._clock() + _TOKEN_MARGIN)
+            if token and token != self._refused:
+                self.last_token = token
+                return token
+            if self._tokens.claim_token(self.appid, self._clock(), _FETCH_SECONDS):
+                try:
+                    self.fetch_access_token()
+                except BaseException:
+                    self._tokens.release_token(self.appid)
+                    raise
+                return self.last_token
+            if time.monotonic() > give_up:
+                raise WeChatUnreachable(
+                    "another process has been fetching WeChat's token for too long; it is tried again"
+                )
+            time.sleep(0.05)
+
+    def forget_token(self) -> None:
+        """The token in hand was refused: the next call fetches one."""
+        self._refused = self.last_token
+
+    def fetch_access_token(self) -> None:
+        """获取稳定版接口调用凭据, without ``force_refresh``: other programs of this account keep theirs."""
+        asked = {"grant_type": "client_credential", "appid": self.appid, "secret": self.secret}
+        response = self._http.post(
+            f"{self.API_BASE_URL}stable_token", json=asked, timeout=self.timeout, allow_redirects=False
+        )
+        response.raise_for_status()
+        answer = response.json()
+        if answer.get("errcode"):
+            raise WeChatClientException(int(answer["errcode"]), answer.get("errmsg", ""), response=response)
+        token = str(answer["access_token"])
+        # A platform that hands out the refused token again leaves nothing to try; the second refusal is final.
+        self.last_token, self._refused = token, ""
+        self._tokens.keep_token(self.appid, token, self._clock() + timedelta(seconds=int(answer["expires_in"])))

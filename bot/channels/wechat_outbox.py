@@ -1,0 +1,298 @@
+"""微信发件: what reaches a citizen outside the five seconds of a callback.
+
+A late answer, a staff member's words and a subscription notice are rows of the register's outbox until WeChat has taken
+them; the worker may be killed at any point. WeChat's rules (发送客服消息): a message opens 48 hours and five 客服消息, a
+menu click, a scan or a new follower one minute and three. What WeChat will not take is handed over with the citizen's
+next message.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bot.channels.wechat_store import WeChatStore
+from bot.channels.wechat_wire import SILENT, fit, linked, plain
+from bot.channels.wechat_words import say
+from bot.errors import WeChatRefused, WeChatUnreachable
+from register import codec
+from register.book import DELIVERED, Outbound, Outgoing
+from register.clock import now_beijing
+from register.inquiry import Channel, Entry, Inquiry, Reply
+
+log = logging.getLogger(__name__)
+
+FINAL = frozenset({40003, 40037, 43004, 43101, 45015, 45047, 47003, 48001, 48002, 50005})
+"""Codes that another try cannot change: wrong open id or template, no consent, too late, too many, not certified."""
+
+LONGEST_PAUSE = timedelta(minutes=15)
+MOST_TRIES = 24  # about five hours
+
+_STILL_WORKING = timedelta(seconds=2)
+
+
+class Reception(Protocol):
+    """前台 (see :mod:`bot.reception`)."""
+
+    def answer(self, inquiry: Inquiry) -> tuple[int, Reply]:
+        """The entry and its reply; idempotent."""
+
+
+class Book(Protocol):
+    """登记册 (see :class:`register.book.RegisterBook`)."""
+
+    def deliver(self, entry: int, outcome: str, detail: str = "") -> None:
+        """Log one attempt."""
+
+    def enqueue(self, entry: int | None, outgoing: Outgoing) -> int | None:
+        """Keep something to be sent."""
+
+    def claim_due(self, channel: Channel, limit: int = 10) -> list[Outbound]:
+        """Lease what is due."""
+
+    def record_attempt(self, number: int, outcome: str, retry_at: datetime | None = None, detail: str = "") -> None:
+        """How sending went."""
+
+    def note(self, entry: int, kind: str, text: str) -> None:
+        """One line of history."""
+
+    def find(self, entry: int) -> Entry:
+        """The entry with its deliveries."""
+
+    def reply_to(self, channel: Channel, message_key: str) -> Reply | None:
+        """The reply to a message, None while there is none."""
+
+
+class Api(Protocol):
+    """微信接口 (see :class:`bot.channels.wechat_client.WeChatApi`)."""
+
+    def send_text(self, openid: str, content: str) -> None:
+        """客服消息."""
+
+    def send_notice(self, openid: str, template: str, fields: dict[str, str], page: str) -> None:
+        """订阅通知."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """寄件: what is sent. One of: the answer to ``inquiry``, ``text``, or a notice of ``template``."""
+
+    conversation: str
+    inquiry: Inquiry | None = None
+    text: str = ""
+    template: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+    page: str = ""
+
+
+def late_answer(inquiry: Inquiry, due_at: datetime | None = None) -> Outgoing:
+    """迟到的答复: the answer to ``inquiry``, sent as soon as there is one; queued once a message."""
+    parcel = Parcel(conversation=inquiry.conversation, inquiry=inquiry)
+    return Outgoing(Channel.WECHAT, inquiry.sender, codec.dump(parcel), due_at, key=f"late:{inquiry.message_key}")
+
+
+def staff_words(inquiry: Inquiry, text: str, key: str = "") -> Outgoing:
+    """工作人员回复: what staff write to the citizen who sent ``inquiry`` (opened by ``RegisterBook.reveal``).
+
+    ``key`` guards against sending the same words twice.
+    """
+    parcel = Parcel(conversation=inquiry.conversation, text=text)
+    return Outgoing(Channel.WECHAT, inquiry.sender, codec.dump(parcel), key=f"staff:{key}" if key else "")
+
+
+def rendered(reply: Reply, limit: int) -> str:
+    """A reply as WeChat shows it, in at most ``limit`` UTF-8 bytes, choices clickable where there is room."""
+    return fit(linked(plain(reply.text), reply.choices, limit), limit)
+
+
+def next_try(problem: WeChatRefused | WeChatUnreachable, attempts: int, now: datetime) -> datetime | None:
+    """When to try again after the ``attempts``-th failure; None to give up."""
+    if attempts >= MOST_TRIES or (isinstance(problem, WeChatRefused) and problem.code in FINAL):
+        return None
+    return now + min(timedelta(seconds=5 * 3 ** min(attempts - 1, 9)), LONGEST_PAUSE)
+
+
+def outcome_of(problem: WeChatRefused | WeChatUnreachable) -> str:
+    """The delivery's outcome as the register keeps it."""
+    return f"refused:{problem.code}" if isinstance(problem, WeChatRefused) else "unreachable"
+
+
+class Outbox:
+    """发件箱: hands parcels to WeChat. ``api`` is None for an account without AppSecret: then nothing can be sent."""
+
+    def __init__(
+        self,
+        book: Book,
+        reception: Reception,
+        store: WeChatStore,
+        api: Api | None,
+        *,
+        reply_bytes: int,
+        clock: Callable[[], datetime] = now_beijing,
+    ) -> None:
+        self._book = book
+        self._reception = reception
+        self._store = store
+        self._api = api
+        self._reply_bytes = reply_bytes
+        self._clock = clock
+        self.problem = ""
+
+    def postpone(self, inquiry: Inquiry, due_at: datetime | None = None) -> None:
+        """The answer will not go out with its callback: keep it. Committed when this returns."""
+        if inquiry.event in SILENT:
+            return
+        if self._api is None:
+            parcel = Parcel(conversation=inquiry.conversation, inquiry=inquiry)
+            self.keep(parcel, f"late:{inquiry.message_key}")
+        else:
+            self._book.enqueue(None, late_answer(inquiry, due_at))
+
+    def keep(self, parcel: Parcel, key: str) -> None:
+        """Hand the parcel over with the citizen's next message."""
+        self._store.wait(parcel.conversation, key, codec.dump(parcel), self._clock())
+
+    def step(self) -> bool:
+        """Deal with one parcel that is due; False when there is none."""
+        claimed = self._book.claim_due(Channel.WECHAT, limit=1)
+        for item in claimed:
+            self._deal(item)
+        return bool(claimed)
+
+    def _deal(self, item: Outbound) -> None:
+        try:
+            parcel = codec.load(Parcel, item.payload)
+        except ValueError:
+            log.error("outbound %d is no WeChat parcel; it is given up for staff", item.id)
+            self._book.record_attempt(item.id, "unreadable")
+            return
+        if parcel.inquiry is None:
+            self._send(item, parcel, parcel.text, None)
+            return
+        if self._book.reply_to(Channel.WECHAT, parcel.inquiry.message_key) is None:
+            self._book.record_attempt(item.id, "waiting", retry_at=self._clock() + _STILL_WORKING)
+            return
+        entry, reply = self._reception.answer(parcel.inquiry)
+        if any(delivery.outcome.partition(":")[0] in DELIVERED for delivery in self._book.find(entry).deliveries):
+            self._book.record_attempt(item.id, "passive")  # a redelivery of the message has taken the answer along
+            return
+        self._send(item, parcel, rendered(reply, self._reply_bytes), entry)
+
+    def _send(self, item: Outbound, parcel: Parcel, text: str, entry: int | None) -> None:
+        """Hand over to WeChat and record how it went; ``entry`` is set where the outbox row does not know it."""
+        problem = self._hand_over(item.address, parcel, text)
+        if problem is None:
+            self.problem = ""
+            self._book.record_attempt(item.id, "sent")
+            if entry is not None:
+                self._book.deliver(entry, "sent")
+            return
+        outcome, detail = outcome_of(problem), str(problem)
+        retry_at = next_try(problem, item.attempts, self._clock())
+        if isinstance(problem, WeChatUnreachable) or problem.code not in FINAL:
+            self.problem = detail
+        log.warning("outbound %d was not delivered: %s", item.id, detail)
+        if retry_at is None and not parcel.template:
+            self.keep(parcel, f"outbound:{item.id}")
+        if isinstance(problem, WeChatRefused) and problem.code == 43101:
+            self._store.withdraw(parcel.conversation, parcel.template, self._clock())
+        self._book.record_attempt(item.id, outcome, retry_at=retry_at, detail=detail)
+        if entry is not None:
+            self._book.deliver(entry, outcome, detail)
+            if retry_at is None:
+                self._book.note(entry, "given_up", outcome)
+
+    def _hand_over(self, openid: str, parcel: Parcel, text: str) -> WeChatRefused | WeChatUnreachable | None:
+        if self._api is None:
+            return WeChatRefused(48001, "no AppSecret is set (BIANMIN_WECHAT__APP_SECRET); nothing can be sent")
+        try:
+            if parcel.template:
+                self._api.send_notice(openid, parcel.template, parcel.fields, parcel.page)
+            else:
+                self._api.send_text(openid, fit(text, self._reply_bytes))
+        except (WeChatRefused, WeChatUnreachable) as problem:
+            return problem
+        return None
+
+    # ---- what goes along with the next message -----------------------------------------------------------------
+
+    def along(self, inquiry: Inquiry, own: str) -> Bundle:
+        """What the callback of ``inquiry`` is answered with: what waited for this citizen first, then ``own``.
+
+        What does not fit stays where it is, or begins to wait; a waiting answer that is still being worked on stays.
+        """
+        kept = self._store.waiting_for(inquiry.conversation)
+        if not kept:
+            return Bundle(own)
+        taken: list[int] = []
+        answered: list[Inquiry] = []
+        texts: list[str] = []
+        more = say("along_more")
+        for waiting in kept:
+            parcel = codec.load(Parcel, waiting.payload)
+            text = self._words(parcel, inquiry.message_key)
+            if text is None:
+                continue
+            if text and texts and not _fits([*texts, text, more], self._reply_bytes):
+                break
+            taken.append(waiting.id)
+            if text:
+                texts.append(text)
+                if parcel.inquiry is not None:
+                    answered.append(parcel.inquiry)
+        if not texts:
+            return Bundle(own, tuple(taken))
+        if _fits([*texts, own], self._reply_bytes):
+            return Bundle(_joined([*texts, own]), tuple(taken), tuple(answered))
+        self.keep(Parcel(conversation=inquiry.conversation, inquiry=inquiry), f"late:{inquiry.message_key}")
+        room = self._reply_bytes - len((_BETWEEN + more).encode())
+        content = _joined([fit(_joined(texts), room), more])
+        return Bundle(content, tuple(taken), tuple(answered), own_included=False)
+
+    def _words(self, parcel: Parcel, current: str) -> str | None:
+        """The text of a waiting parcel: None while there is none, empty where ``current`` is its own message."""
+        asked = parcel.inquiry
+        if asked is None:
+            return fit(parcel.text, self._reply_bytes)
+        if asked.message_key == current:
+            return ""
+        reply = self._book.reply_to(Channel.WECHAT, asked.message_key)
+        if reply is None:
+            return None
+        title = say("along_title", question=plain(asked.text[:20]))
+        title += "\n" if title else ""
+        return title + rendered(reply, self._reply_bytes - len(title.encode()))
+
+    def went_along(self, entry: int, bundle: Bundle) -> None:
+        """Record that a callback was answered with ``bundle``."""
+        if bundle.own_included:
+            self._book.deliver(entry, "passive")
+        for inquiry in bundle.answered:
+            earlier, _ = self._reception.answer(inquiry)
+            self._book.deliver(earlier, "passive", "with the citizen's next message")
+        if bundle.taken:
+            self._store.handed_over(bundle.taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """合并答复: the content of one passive reply and what it settles."""
+
+    content: str
+    taken: tuple[int, ...] = ()  # rows that need not wait any longer
+    answered: tuple[Inquiry, ...] = ()  # earlier inquiries whose answers are in it
+    own_included: bool = True
+
+
+_BETWEEN = "\n————————\n"
+
+
+def _joined(texts: list[str]) -> str:
+    return _BETWEEN.join(texts)
+
+
+def _fits(texts: list[str], limit: int) -> bool:
+    return len(_joined(texts).encode()) <= limit
