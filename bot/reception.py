@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -173,6 +173,15 @@ class Reception:
             raise StillWorking(0)
         return reply
 
-    def sweep(self, now: datetime) -> list[tuple[int, Inquiry, Reply]]:
-        """Answer entries whose worker died (a restart in between loses nothing); returns what was answered."""
-        return [(entry, inquiry, self.work(entry, inquiry)) for entry, inquiry in self._book.abandoned(now)]
+    def sweep(
+        self, now: datetime, before: Callable[[Inquiry], None] = lambda _: None
+    ) -> list[tuple[int, Inquiry, Reply]]:
+        """Answer entries whose worker died (a restart in between loses nothing); returns what was answered.
+
+        ``before`` is told of each inquiry first, so that its channel can see to the delivery: nobody waits for it.
+        """
+        answered = []
+        for entry, inquiry in self._book.abandoned(now):
+            before(inquiry)
+            answered.append((entry, inquiry, self.work(entry, inquiry)))
+        return answered
