@@ -30,7 +30,7 @@ from knowledge.library import Library
 from register import privacy
 from register.book import RegisterBook
 from register.clock import now_beijing
-from register.inquiry import Channel
+from register.inquiry import Channel, Inquiry
 from register.seal import Seal, load_or_create
 from replies.composer import Composer
 from replies.kinds import Context
@@ -122,9 +122,14 @@ def office_info(settings: Settings) -> OfficeInfo:
 
 def asgi(house: House) -> Starlette:
     """The web application of ``bianmin serve``."""
+    door = wechat.Door(
+        house.settings, house.reception, house.book, house.seal, house.engine, documents=house.library.documents
+    )
 
     async def healthz(_: Request) -> Response:
         problems = await anyio.to_thread.run_sync(health, house)
+        if door.problem:
+            problems.append(door.problem)
         if problems:
             return JSONResponse({"status": "failing", "problems": problems}, 503)
         state = await anyio.to_thread.run_sync(house.library.state)
@@ -145,27 +150,30 @@ def asgi(house: House) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = house.settings.server.threads
-        sweeper = asyncio.create_task(_sweep(house))
+        workers = [asyncio.create_task(_sweep(house, door.abandoned)), asyncio.create_task(door.run())]
         try:
             yield
         finally:
-            sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeper
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
     return Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/metrics", metrics),
-            *wechat.routes(house.settings, house.reception, house.book, house.seal),
+            *door.routes,
             *web.routes(house.settings, house.reception, house.library, house.book),
         ],
         lifespan=lifespan,
     )
 
 
-async def _sweep(house: House) -> None:
-    """Finish what a killed worker left behind, and let validity follow the calendar."""
+async def _sweep(house: House, abandoned: Callable[[Inquiry], None]) -> None:
+    """Finish what a killed worker left behind, and let validity follow the calendar.
+
+    ``abandoned`` is told of an inquiry before it is answered, so that its channel can deliver the answer.
+    """
     day = None
     while True:
         try:
@@ -174,7 +182,7 @@ async def _sweep(house: House) -> None:
                 await anyio.to_thread.run_sync(house.library.refresh_validity)
                 await anyio.to_thread.run_sync(house.library.sync)
                 day = today
-            await anyio.to_thread.run_sync(house.reception.sweep, now_beijing())
+            await anyio.to_thread.run_sync(house.reception.sweep, now_beijing(), abandoned)
         except Exception:
             log.exception("the sweeper failed; it tries again in %s s", _SWEEP_SECONDS)
         await asyncio.sleep(_SWEEP_SECONDS)
