@@ -26,7 +26,9 @@ _STANDARD: dict[str, tuple[str, ...]] = {
 }
 FIELDS: dict[str, str] = {label: name for name, labels in _STANDARD.items() for label in labels}
 _INNER = re.compile(r"(?<![\u4e00-\u9fff])([\u4e00-\u9fff](?:[ \t\xa0\u3000]{0,6}[\u4e00-\u9fff]){1,9})\s{0,4}[：:]")
-_LABELLED = re.compile(r"^\s*[【\[]?\s*([\u4e00-\u9fff](?:[ \t\xa0\u3000]*[\u4e00-\u9fff]){1,12})\s*[】\]]?\s*[：:]\s*(.*)$", re.S)
+_LABELLED = re.compile(
+    r"^\s*[【\[]?\s*([\u4e00-\u9fff](?:[ \t\xa0\u3000]*[\u4e00-\u9fff]){1,12})\s*[】\]]?\s*[：:]\s*(.*)$", re.S
+)
 
 
 def field_of(label: str) -> str:

@@ -28,7 +28,20 @@ _META = {
     "columnname": "栏目",
     "url": "网址",
 }
-_JUNK = ("script", "style", "noscript", "template", "iframe", "object", "svg", "canvas", "select", "button", "input", "form")
+_JUNK = (
+    "script",
+    "style",
+    "noscript",
+    "template",
+    "iframe",
+    "object",
+    "svg",
+    "canvas",
+    "select",
+    "button",
+    "input",
+    "form",
+)
 # Containers of the article on the sites in use, most telling first.
 _BODIES = (
     "//*[@id='UCAP-CONTENT']",
@@ -47,11 +60,30 @@ _BODIES = (
     "//article",
 )
 _BLOCKS = {
-    *("p", "div", "section", "article", "li", "ul", "ol", "dl", "dt", "dd", "td", "th", "tr", "table", "tbody", "thead"),
+    *(
+        "p",
+        "div",
+        "section",
+        "article",
+        "li",
+        "ul",
+        "ol",
+        "dl",
+        "dt",
+        "dd",
+        "td",
+        "th",
+        "tr",
+        "table",
+        "tbody",
+        "thead",
+    ),
     *("blockquote", "center", "pre", "body", "html", "form", "header", "footer", "nav", "aside", "main", "tfoot"),
     *("h1", "h2", "h3", "h4", "h5", "h6", "fieldset", "figure", "figcaption", "caption", "hr", "br", "address"),
 }
-_FURNITURE = re.compile(r"nav|menu|foot|header|share|crumb|location|sidebar|search|login|toolbar|print|copyright|qrcode", re.I)
+_FURNITURE = re.compile(
+    r"nav|menu|foot|header|share|crumb|location|sidebar|search|login|toolbar|print|copyright|qrcode", re.I
+)
 _HIDDEN = re.compile(r"display\s*:\s*none", re.I)
 _DEEPEST = 400
 
@@ -249,7 +281,11 @@ def _attachments(root: Any) -> Iterator[str]:
     for element in root.iter("a"):
         target = (element.get("href") or "").split("?")[0].lower()
         name = tidy_value(_text(element))
-        if name and target.endswith((".doc", ".docx", ".pdf", ".xls", ".xlsx", ".wps", ".ofd", ".zip", ".rar")) and name not in seen:
+        if (
+            name
+            and target.endswith((".doc", ".docx", ".pdf", ".xls", ".xlsx", ".wps", ".ofd", ".zip", ".rar"))
+            and name not in seen
+        ):
             seen.add(name)
             yield name
 

@@ -45,7 +45,9 @@ def read_text(path: Path) -> RawDocument:
     text, encoding = decode(path.read_bytes(), path.name)
     if not text.strip(" \t\r\n\u3000\xa0\ufeff\u200b\x0c"):
         raise EmptyDocument(f"{path.name} holds no text; check that the right file was saved")
-    return RawDocument(blocks=tuple(blocks_of(text)), format=path.suffix.lower().lstrip(".") or "txt", warnings=encoding)
+    return RawDocument(
+        blocks=tuple(blocks_of(text)), format=path.suffix.lower().lstrip(".") or "txt", warnings=encoding
+    )
 
 
 def decode(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:

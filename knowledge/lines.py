@@ -1,0 +1,245 @@
+"""Lines of a document as a person reads them: page furniture dropped, broken lines joined.
+
+Dropped, and listed among the lines set aside: page numbers (「- 1 -」, 「第1页 共3页」), rules, running heads that a PDF
+repeats on most pages. Removed inside a line: Markdown ``**`` and bookmarks (``[bookmark: _GoBack]``).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from knowledge.dates import find_dates, only_date
+from knowledge.headings import Token, match_article, match_token
+from knowledge.numbers import only_number
+from knowledge.readers.raw import Block, BlockKind, RawDocument
+
+_BOOKMARK = re.compile(r"\[bookmark:[^\]\n]{0,80}\]|\*\*|__(?=\S)|[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
+_PAGE_NUMBER = re.compile(
+    r"^[\s\u3000]*(?:[-—–－─·•]{1,3}\s*\d{1,4}\s*[-—–－─·•]{1,3}|第\s*\d{1,4}\s*页(?:\s*[,，/]?\s*共\s*\d{1,4}\s*页)?"
+    r"|\d{1,4}\s*/\s*\d{1,4})[\s\u3000]*$"
+)
+_BARE_NUMBER = re.compile(r"^\s*\d{1,4}\s*$")
+_ENDS_SENTENCE = "。！？；：!?;:…"
+_ENDS_OPEN = "，、,（(《〈“‘〔[【—－-/和及与或的"
+_BLOCK_FORMATS = {"docx", "doc", "wps", "html", "rtf"}  # their paragraphs are whole
+_STANDS_ALONE = re.compile(
+    r"^(?:抄\s*送|抄\s*报|主\s*送|分\s*送|附\s*件|附\s*[：:]|联\s*系|电\s*话|地\s*址|邮\s*编|电子邮箱|主题词|签发人|公开属性|公开方式"
+    r"|信息公开|问\s*[：:]|答\s*[：:]|[（(]?此件|共印|[（(](?:牵头|责任|实施)(?:单位|部门)|【)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """行: one paragraph, heading line or table row after joining."""
+
+    text: str
+    level: int = 0  # heading level that the container states, 0 for none
+    cells: tuple[str, ...] = ()
+    header: bool = False
+    centred: bool = False
+    opens_table: bool = False
+
+    @property
+    def is_row(self) -> bool:
+        """Whether this is a table row."""
+        return bool(self.cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """整理后的行: joined lines and what was dropped, as printed."""
+
+    lines: tuple[Line, ...]
+    dropped: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A paragraph that may still grow; ``pieces`` are joined once, at its end."""
+
+    line: Line
+    pieces: list[str]
+    last: str
+    unclosed: int
+    since_open: int
+    indented: bool
+
+
+def tidy(raw: RawDocument) -> Tidied:
+    """Drop page furniture and join what the page or the screen has broken."""
+    blocks, dropped = _without_furniture(raw.blocks)
+    wrap = _wrap_width(blocks)
+    indents = sum(1 for block in blocks if block.text.startswith(("\u3000\u3000", "    "))) * 10 > len(blocks)
+    whole = raw.format in _BLOCK_FORMATS
+    lines: list[Line] = []
+    current: _Open | None = None
+    numbers = _Numbering()
+    previous_row = False
+    for block in blocks:
+        text = _BOOKMARK.sub("", block.text).strip()
+        if block.kind is BlockKind.ROW or block.cells:
+            current = _close(current, lines)
+            cells = tuple(_BOOKMARK.sub("", cell).strip() for cell in block.cells)
+            lines.append(Line(text, 0, cells, block.header, opens_table=not previous_row or block.level == 1))
+            previous_row = True
+            continue
+        previous_row = False
+        if not text:
+            continue
+        token = match_token(text) or match_article(text)
+        indented = block.text[:1] in "\u3000 \t" and block.text[:2].strip() == ""
+        level = block.level if block.kind is BlockKind.HEADING else 0
+        join = (
+            current is not None
+            and not level
+            and _continues(current, text, token, numbers, wrap, whole=whole, indented=indented, indents=indents)
+        )
+        if join and current is not None:
+            current.pieces.append(_glue(current.last, text) + text)
+            _grow(current, text)
+        else:
+            current = _close(current, lines)
+            current = _Open(Line(text, level, centred=block.centred), [text], text, 0, 0, indented)
+            _grow(current, text)
+            numbers.take(token)
+    _close(current, lines)
+    return Tidied(tuple(lines), tuple(dropped))
+
+
+def _close(current: _Open | None, lines: list[Line]) -> None:
+    if current is not None:
+        lines.append(replace(current.line, text="".join(current.pieces)))
+
+
+def _grow(current: _Open, text: str) -> None:
+    current.last = text
+    for character in text:
+        if character in "（(《〔":
+            current.unclosed += 1
+            current.since_open = 0
+        elif character in "）)》〕" and current.unclosed:
+            current.unclosed -= 1
+        current.since_open += 1
+
+
+class _Numbering:
+    """Which numbers are due, so that a line that merely begins with 「二、三产业」 is not taken for a heading."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def take(self, token: Token | None) -> None:
+        if token is not None:
+            self._last[token.style.name] = token.number
+
+    def due(self, token: Token) -> bool:
+        return token.number == self._last.get(token.style.name, 0) + 1
+
+    def first(self, token: Token) -> bool:
+        return token.number == 1
+
+
+def _continues(
+    current: _Open,
+    text: str,
+    token: Token | None,
+    numbers: _Numbering,
+    wrap: float,
+    *,
+    whole: bool,
+    indented: bool,
+    indents: bool,
+) -> bool:
+    """Whether ``text`` is the rest of the sentence that ``current`` began."""
+    last = current.last
+    if current.line.level:
+        return False
+    width = _width(last)
+    full = bool(wrap) and width >= wrap - 2.5
+    comma = last[-1] in "，、,（(《〈“‘〔" or (current.unclosed > 0 and current.since_open < 400)
+    if token is not None:
+        if not (comma or full) or last[-1] in _ENDS_SENTENCE:
+            return False
+        return not (numbers.due(token) or (numbers.first(token) and not comma))
+    if _STANDS_ALONE.match(text) and not (comma and current.unclosed):
+        return False
+    if only_date(text) or only_number(text) or (len(text) < 60 and text.endswith("印发") and find_dates(text)):
+        return False
+    if only_date(last) or only_number(last):
+        return False
+    if last[-1] in _ENDS_SENTENCE or (last[-1] in "）)”’》" and last[-2:-1] in _ENDS_SENTENCE):
+        return full and last[-1] in "。；" and width >= wrap - 0.5 and not indented and not _short(text)
+    if indented and indents and not current.unclosed:
+        return False
+    if comma:
+        return not whole or bool(wrap) or current.unclosed > 0
+    if last[-1] in "）)" and current.unclosed == 0:
+        return full and width >= wrap - 0.5
+    if full:
+        return True
+    return not whole and not wrap and len(last) >= 34
+
+
+def _short(text: str) -> bool:
+    return len(text) < 12
+
+
+def _glue(last: str, text: str) -> str:
+    """A space only between two Latin words."""
+    return " " if last[-1:].isascii() and last[-1:].isalnum() and text[:1].isascii() and text[:1].isalpha() else ""
+
+
+def _width(text: str) -> float:
+    """Width in full-width characters."""
+    return sum(1.0 if unicodedata.east_asian_width(character) in "WFA" else 0.5 for character in text)
+
+
+def _wrap_width(blocks: Sequence[Block]) -> float:
+    """The width at which lines were broken by hand, 0 where they were not."""
+    widths = [
+        _width(block.text.strip()) for block in blocks if block.kind is BlockKind.PARAGRAPH and len(block.text) < 200
+    ]
+    if len(widths) < 8 or len(widths) * 10 < len(blocks) * 8:
+        return 0.0
+    widths.sort()
+    widest = widths[int(len(widths) * 0.97) - 1]
+    if not 14 <= widest <= 60:
+        return 0.0
+    near = sum(1 for width in widths if widest - 3 <= width <= widest + 2)
+    return widest if near * 100 >= len(widths) * 35 else 0.0
+
+
+def _without_furniture(blocks: Sequence[Block]) -> tuple[list[Block], list[str]]:
+    repeated = _running_heads(blocks)
+    kept: list[Block] = []
+    dropped: list[str] = []
+    paged = any(block.page for block in blocks)
+    for block in blocks:
+        text = block.text.strip()
+        bare = paged and bool(_BARE_NUMBER.match(text)) and block.kind is not BlockKind.ROW
+        if block.kind is BlockKind.RULE or _PAGE_NUMBER.match(text) or bare or (block.page > 1 and text in repeated):
+            if text:
+                dropped.append(text)
+            continue
+        kept.append(block)
+    return kept, dropped
+
+
+def _running_heads(blocks: Sequence[Block]) -> set[str]:
+    """Texts that open or close most pages of a paged document."""
+    edges: Counter[str] = Counter()
+    pages = {block.page for block in blocks if block.page}
+    if len(pages) < 3:
+        return set()
+    previous: Block | None = None
+    for block in blocks:
+        if previous is None or block.page != previous.page:
+            edges[block.text.strip()] += 1
+            if previous is not None:
+                edges[previous.text.strip()] += 1
+        previous = block
+    return {text for text, count in edges.items() if text and len(text) < 60 and count * 2 > len(pages) and count >= 3}
