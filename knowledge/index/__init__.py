@@ -53,6 +53,15 @@ class Candidate:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Frequencies:
+    """In how many of ``passages`` open passages each asked token stands, in the order asked."""
+
+    passages: int
+    words: tuple[int, ...]
+    bigrams: tuple[int, ...]
+
+
 class PassageIndex(Protocol):
     """A store of passages that can be searched by tokens.
 
@@ -76,6 +85,10 @@ class PassageIndex(Protocol):
 
     def search(self, text: str, where: IndexFilter, limit: int) -> list[Candidate]:
         """Best ``limit`` candidates for the question ``text``, best first."""
+        ...
+
+    def frequencies(self, words: Sequence[str], bigrams: Sequence[str]) -> Frequencies:
+        """How common these tokens are among open passages (deleted ones may still count until a merge)."""
         ...
 
     def stamp(self) -> str:

@@ -24,7 +24,7 @@ import tantivy
 
 from knowledge import analysis
 from knowledge.errors import IndexUnavailable
-from knowledge.index import Candidate, IndexedPassage, IndexFilter
+from knowledge.index import Candidate, Frequencies, IndexedPassage, IndexFilter
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class TantivyIndex:
         self._lock = threading.RLock()
         self._seen: tuple[int, int, int] | None = None
         self._searcher: Any = None
+        self._stamp = ""
         self._schema = _schema()
         self._writer: Any = None
 
@@ -153,16 +154,27 @@ class TantivyIndex:
         hits.sort(key=lambda c: (-c.score, c.id))
         return hits
 
+    def frequencies(self, words: Sequence[str], bigrams: Sequence[str]) -> Frequencies:
+        """How common these tokens are among open passages."""
+        with self._mapped():
+            searcher = self._reading()
+            return Frequencies(
+                max(int(searcher.num_docs) - 1, 0),
+                tuple(searcher.doc_freq(_OPEN_FIELDS[0], token) for token in words),
+                tuple(searcher.doc_freq(_OPEN_FIELDS[1], token) for token in bigrams),
+            )
+
     def stamp(self) -> str:
         """The stamp of the last commit, empty for a new index."""
         with self._mapped():
-            return _stamp(self._reading(), self._schema).partition(" ")[2]
+            self._reading()
+            return self._stamp.partition(" ")[2]
 
     def count(self) -> int:
         """How many passages are visible."""
         with self._mapped():
             searcher = self._reading()
-            return int(searcher.num_docs) - bool(_stamp(searcher, self._schema))
+            return int(searcher.num_docs) - bool(self._stamp)
 
     def _reading(self) -> Any:
         with self._lock:
@@ -177,7 +189,7 @@ class TantivyIndex:
                 index.config_reader("manual")
                 index.reload()
                 searcher = index.searcher()
-                _check_form(searcher, self._schema, self._folder)
+                self._stamp = _check_form(searcher, self._schema, self._folder)
                 self._searcher, self._seen = searcher, now
             return self._searcher
 
@@ -264,7 +276,8 @@ def _stamp(searcher: Any, schema: Any) -> str:
     return str(searcher.doc(found[0][1])["stamp"][0]) if found else ""
 
 
-def _check_form(searcher: Any, schema: Any, folder: Path) -> None:
+def _check_form(searcher: Any, schema: Any, folder: Path) -> str:
     stamp = _stamp(searcher, schema)
     if stamp and stamp.partition(" ")[0] != _FORM:
         raise IndexUnavailable(f"the index in {folder} was built by another version; rebuild it from the library")
+    return stamp

@@ -1,0 +1,294 @@
+"""From a question to a :class:`knowledge.model.Finding`: candidates, second stage, confidence, search record."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Protocol
+
+import numpy as np
+
+from knowledge import analysis, ranking
+from knowledge.index import Candidate, IndexFilter, PassageIndex
+from knowledge.model import Facet, Feature, Filters, Finding, Hit, Passage, PolicyDocument, Question, SearchRecord
+from knowledge.references import Reference, Registry
+
+log = logging.getLogger(__name__)
+
+MOST_CANDIDATES = 100
+FEWEST_CANDIDATES = 40
+SURE_OF_NAMED = 0.95
+"""Confidence where a question consists of an exact 文号 or title and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShelvedPassage:
+    """在架条目: a passage that citizens may see, with its document."""
+
+    passage: Passage
+    document: PolicyDocument
+
+
+class Shelf(Protocol):
+    """书架: what the searcher needs of the library. Only passages that citizens may see are ever returned."""
+
+    def fetch(self, ids: Sequence[str]) -> dict[str, ShelvedPassage]:
+        """Those of ``ids`` that exist and are open."""
+        ...
+
+    def totals(self) -> tuple[int, int]:
+        """(documents, passages) open to citizens."""
+        ...
+
+    def as_of(self) -> date | None:
+        """The day up to which the library was published."""
+        ...
+
+    def titles(self) -> Sequence[tuple[str, str, str]]:
+        """(document id, title, 文号) of every open document; the same object until something changes."""
+        ...
+
+
+class SemanticStage(Protocol):
+    """语义检索: nearness in meaning, measured by trained vectors."""
+
+    def nearest(self, text: str, limit: int, allowed: Callable[[str], bool] | None) -> list[Candidate]:
+        """Passages nearest in meaning, best first."""
+        ...
+
+    def similarity(self, text: str, ids: Sequence[str]) -> list[float]:
+        """Cosine (-1..1) of the question with each passage; 0 for one without a vector."""
+        ...
+
+
+class Searcher:
+    """检索: the two stages over one index and one shelf. Safe for several threads."""
+
+    def __init__(
+        self,
+        index: PassageIndex,
+        shelf: Shelf,
+        *,
+        semantic: SemanticStage | None = None,
+        today: Callable[[], date] = date.today,
+        ranker: ranking.RankerModel | None = None,
+        confidence: ranking.ConfidenceModel | None = None,
+    ) -> None:
+        self._index = index
+        self._shelf = shelf
+        self._semantic = semantic
+        self._today = today
+        self._ranker = ranker or ranking.shipped_ranker()
+        self._confidence = confidence or ranking.shipped_confidence()
+        self._prepared = ranking.Preparer()
+        self._registry = Registry(())
+        if semantic is None:
+            log.info("semantic stage is off: answers rest on words alone")
+
+    def find(
+        self, question: Question, *, expanded: Sequence[str] = (), staff: bool = False, facets: bool = False
+    ) -> Finding:
+        """Ranked passages for a question, how sure we are of the first, and the record of the search.
+
+        ``expanded`` are words that understanding adds (synonyms, corrections): they find candidates and weigh less.
+        ``staff`` lifts the condition on the attribute; ``facets`` adds counts by 要素. Raises ``IndexUnavailable``.
+        """
+        started = time.perf_counter()
+        judged = self.judge(question, expanded=expanded, staff=staff)
+        hits = self._hits(judged, question.limit, expanded)
+        sure = self._sureness(judged)
+        documents, passages = self._shelf.totals()
+        suggestions: tuple[str, ...] = ()
+        if sure < 0.5 and judged.asked is not None:
+            titles = [h.document.title for h in hits] or self._names().nearest_titles(question.text, 3)
+            suggestions = tuple(dict.fromkeys(titles))[:3]
+        terms = judged.terms.words or judged.terms.bigrams
+        record = SearchRecord(
+            query=question.text,
+            terms=terms,
+            expanded=tuple(expanded),
+            filters=question.filters.described(),
+            scope_documents=documents,
+            scope_passages=passages,
+            index_version=self._index.stamp(),
+            as_of=self._shelf.as_of(),
+            hits=len(judged.shelved),
+            seconds=time.perf_counter() - started,
+        )
+        return Finding(
+            query=question.text,
+            hits=hits,
+            confidence=sure,
+            record=record,
+            suggestions=suggestions,
+            facets=_facets(judged.shelved) if facets else (),
+        )
+
+    def judge(self, question: Question, *, expanded: Sequence[str] = (), staff: bool = False) -> Judged:
+        """Both stages without the wrapping: what evaluation and fitting look at."""
+        terms = analysis.question_terms(question.text)
+        reference = self._names().named(question.text)
+        where = self._where(question.filters, staff)
+        if (not terms and not reference.documents) or where is None:
+            return Judged(terms, None, reference, (), (), None)
+        asked = ranking.ask(question.text, terms, self._index.frequencies(terms.words, terms.bigrams))
+        shelved = self._candidates(question, terms, expanded, reference, where)
+        prepared = [self._prepared(s.passage, s.document) for s in shelved]
+        ranked = ranking.rank(asked, prepared, self._extras(question, prepared, expanded, reference), self._ranker)
+        return Judged(terms, asked, reference, tuple(shelved), tuple(prepared), ranked)
+
+    def _candidates(
+        self,
+        question: Question,
+        terms: analysis.Terms,
+        expanded: Sequence[str],
+        reference: Reference,
+        where: IndexFilter,
+    ) -> list[ShelvedPassage]:
+        passages = self._shelf.totals()[1]
+        limit = max(min(MOST_CANDIDATES, passages // 20), FEWEST_CANDIDATES, question.limit)
+        text = " ".join((question.text, *expanded)) if expanded else question.text
+        ids = [c.id for c in self._index.search(text, where, limit)] if terms else []
+        if reference.documents:
+            wanted = [d for d in sorted(reference.documents) if not where.documents or d in where.documents]
+            if wanted:
+                narrowed = replace(where, documents=tuple(wanted))
+                names = " ".join(title for d, title, _ in self._shelf.titles() if d in reference.documents)
+                ids += [c.id for c in self._index.search(f"{reference.rest} {names}", narrowed, FEWEST_CANDIDATES)]
+        if self._semantic is not None:
+            free = where == IndexFilter() or where == IndexFilter(attributes=())
+            near = self._semantic.nearest(question.text, limit if free else 4 * limit, None)
+            ids += [c.id for c in near]
+        ids = list(dict.fromkeys(ids))
+        fetched = self._shelf.fetch(ids)
+        return [fetched[i] for i in ids if i in fetched and _admits(where, fetched[i].document)]
+
+    def _extras(
+        self,
+        question: Question,
+        prepared: Sequence[ranking.Prepared],
+        expanded: Sequence[str],
+        reference: Reference,
+    ) -> ranking.Extras:
+        semantic = added = named = None
+        if self._semantic is not None:
+            semantic = np.array(self._semantic.similarity(question.text, [p.source.id for p in prepared]))
+        if expanded:
+            words = [analysis.normalise(w) for w in expanded]
+            hits = np.array([sum(w in p.text for w in words) for p in prepared], dtype=np.float64)
+            added = hits / (hits + 1.0)
+        if reference.documents:
+            named = np.array([float(p.source.document in reference.documents) for p in prepared])
+        return ranking.Extras(semantic, added, named)
+
+    def _sureness(self, judged: Judged) -> float:
+        if judged.ranked is None or not judged.shelved:
+            return 0.0
+        sure = ranking.confidence(judged.ranked, self._confidence, semantic=self._semantic is not None)
+        if judged.reference.exact and not analysis.question_terms(judged.reference.rest).words:
+            return max(sure, SURE_OF_NAMED)
+        return sure
+
+    def _hits(self, judged: Judged, limit: int, expanded: Sequence[str]) -> tuple[Hit, ...]:
+        if judged.ranked is None or judged.asked is None:
+            return ()
+        ranked = judged.ranked
+        weights = (self._ranker.plain if self._semantic is None else self._ranker.semantic).full
+        used = [(place, ranking.LABELS[name]) for place, name in enumerate(ranking.FEATURES) if weights[place]]
+        words = [*judged.terms.words, *expanded] or list(judged.terms.bigrams)
+        hits = []
+        for row in ranked.order[: max(limit, 0)].tolist():
+            values = ranked.table[row].tolist()
+            text = judged.prepared[row].text
+            hits.append(
+                Hit(
+                    passage=judged.shelved[row].passage,
+                    document=judged.shelved[row].document,
+                    score=float(ranked.scores[row]),
+                    matched=tuple(w for w in words if w in text),
+                    features=tuple(
+                        Feature(label, values[place], values[place] * float(weights[place]))
+                        for place, label in used
+                        if values[place]
+                    ),
+                )
+            )
+        return tuple(hits)
+
+    def _where(self, filters: Filters, staff: bool) -> IndexFilter | None:
+        """The conditions for the engine; None where a named 文号 does not exist, so that nothing can be found."""
+        documents = filters.documents
+        if filters.number:
+            named = self._names().by_number(filters.number)
+            documents = tuple(d for d in sorted(named) if not documents or d in documents)
+            if not documents:
+                return None
+        where = IndexFilter(
+            validities=(filters.validity.value,) if filters.validity else (),
+            kinds=(filters.kind.value,) if filters.kind else (),
+            issuers=(filters.organ,) if filters.organ else (),
+            topics=(filters.topic,) if filters.topic else (),
+            audiences=(filters.audience,) if filters.audience else (),
+            year=filters.year or 0,
+            documents=documents,
+        )
+        return replace(where, attributes=()) if staff else where
+
+    def _names(self) -> Registry:
+        titles = self._shelf.titles()
+        if self._registry.source is not titles:
+            self._registry = Registry(titles)
+        return self._registry
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """评判: everything that both stages know of one question; rows of ``ranked`` count in ``shelved``."""
+
+    terms: analysis.Terms
+    asked: ranking.Asked | None
+    reference: Reference
+    shelved: tuple[ShelvedPassage, ...]
+    prepared: tuple[ranking.Prepared, ...]
+    ranked: ranking.Ranked | None
+
+
+def _admits(where: IndexFilter, document: PolicyDocument) -> bool:
+    """The engine's conditions once more, for candidates that did not come from the engine."""
+    year = document.written_on.year if document.written_on else 0
+    return (
+        (not where.attributes or document.attribute.value in where.attributes)
+        and (not where.validities or document.validity.value in where.validities)
+        and (not where.kinds or document.kind.value in where.kinds)
+        and (not where.issuers or document.issuer in where.issuers)
+        and (not where.topics or document.topic in where.topics)
+        and (not where.audiences or document.audience in where.audiences)
+        and (not where.year or year == where.year)
+        and (not where.documents or document.id in where.documents)
+    )
+
+
+def _facets(shelved: Sequence[ShelvedPassage]) -> tuple[Facet, ...]:
+    documents = {s.document.id: s.document for s in shelved}
+    counts: Counter[tuple[str, str]] = Counter()
+    for document in documents.values():
+        counts.update(
+            (name, value)
+            for name, value in (
+                ("kind", document.kind.value),
+                ("organ", document.issuer),
+                ("year", str(document.written_on.year) if document.written_on else ""),
+                ("topic", document.topic),
+                ("audience", document.audience),
+                ("validity", document.validity.value),
+            )
+            if value
+        )
+    return tuple(
+        Facet(name, value, count)
+        for (name, value), count in sorted(counts.items(), key=lambda i: (i[0][0], -i[1], i[0][1]))
+    )
