@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 
 import anyio.to_thread
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -98,9 +98,9 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     return House(settings, engine, seal, book, library, composer, reception)
 
 
-def guarded_personal_data(passage: str) -> list[tuple[str, int, int]]:
+def guarded_personal_data(text: str) -> list[tuple[str, int, int]]:
     """Personal data that may not stand in a text to be published; the library's guard at the door."""
-    return [(d.kind.value, d.start, d.end) for d in privacy.find(passage) if d.kind.value in _GUARDED]
+    return [(d.kind, d.start, d.end) for d in privacy.find(text) if d.kind in _GUARDED]
 
 
 def office_info(settings: Settings) -> OfficeInfo:
@@ -193,7 +193,7 @@ def health(house: House) -> list[str]:
     problems: list[str] = []
     try:
         with house.engine.connect() as connection:
-            connection.execute(text("select 1"))
+            connection.execute(select(1))
     except Exception as error:
         return [f"database: {type(error).__name__}; check database.url and the data folder"]
     try:

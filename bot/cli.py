@@ -32,7 +32,7 @@ from bot.channels.api import finding_json, reply_json
 from bot.config import Settings, load
 from bot.errors import BotError, ConfigError, PortInUse
 from knowledge.errors import KnowledgeError
-from knowledge.lists import read_organs
+from knowledge.lists import BadRow, read_organs
 from knowledge.model import (
     DisclosureAttribute,
     DocumentKind,
@@ -263,10 +263,11 @@ def _links(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _organs(args: argparse.Namespace, settings: Settings) -> int:
+    no_bad_rows: tuple[BadRow, ...] = ()
     house = build(settings)
     try:
         if args.file is None:
-            organs, bad = house.library.organs(), ()
+            organs, bad = house.library.organs(), no_bad_rows
         else:
             table = read_organs(args.file)
             organs, bad = table.organs, table.bad

@@ -46,7 +46,7 @@ def read_organs(path: Path) -> OrganList:
 
     Raises ``UnreadableDocument`` when the file is no such table at all.
     """
-    rows = list(csv.DictReader(io.StringIO(decode(path.read_bytes()))))
+    rows = list(csv.DictReader(io.StringIO(decode(path.read_bytes(), path.name)[0])))
     if not rows or "名称" not in (rows[0].keys() if rows else ()):
         raise UnreadableDocument(f"{path.name}: no organ directory; the first line must hold {','.join(ORGAN_COLUMNS)}")
     organs: dict[str, Organ] = {}
