@@ -80,9 +80,14 @@ _ATTRIBUTES = {
     "bare": DisclosureAttribute.PUBLIC,
 }
 _CONTACT = re.compile(
-    r"联\s*系\s*人|联系电话|咨询电话|电子邮箱|电子邮件|邮\s*箱\s*[：:]|监督电话|举报电话|传\s*真\s*[：:]|联系方式\s*[：:]|电\s*话\s*[：:]|通讯地址|联系地址"
+    r"(?:联\s*系\s*人|联系电话|咨询电话|咨询热线|服务热线|电子邮箱|电子邮件|邮\s*箱|监督电话|举报电话|传\s*真|联系方式|电\s*话|通讯地址|联系地址)"
+    r"(?:及(?:联系)?电话)?\s*(?:[：:]|(?=[（(]?\d))"
 )
+_DIALOGUE = re.compile(r"^(?:问|答|Q|A)\s*\d*\s*[：:]|^【[^】]{1,12}】$|^【(?:问|答)】")
 _KEYWORDS = re.compile(r"^(?:主\s*题\s*词|关\s*键\s*词)\s*[：:]\s*(.*)$")
+
+
+ATTACHMENT_LIST = "附件说明"
 
 
 @dataclass(slots=True)
@@ -236,15 +241,14 @@ def _take_head(lines: list[Line], frame: Frame, known_title: str) -> list[Line]:
     """Red head, number, title, history and addressees from the top."""
     place = 0
     title: list[Line] = []
+    held: list[Line] = []
     while place < len(lines) and place < 40:
         line = lines[place]
         text = line.text
         if line.is_row:
             break
         name, value = labelled(text)
-        if not title and name and name != "标题" and len(text) < 120:
-            frame.labels.setdefault(name, value)
-        elif not title and name == "标题" and value:
+        if not title and name and len(text) < 200:
             frame.labels.setdefault(name, value)
         elif _URGENCY.match(text) or _SIGNER.match(text) or (place < 4 and _COPY_NUMBER.match(text)):
             pass
@@ -268,6 +272,10 @@ def _take_head(lines: list[Line], frame: Frame, known_title: str) -> list[Line]:
             text = lines[place].text
         elif title and _is_history(text):
             frame.history.append(text)
+        elif title and line.level and place + 1 < len(lines) and _is_history(lines[place + 1].text):
+            held.append(line)  # 总则 of a code, printed above the history
+            place += 1
+            continue
         elif not _is_title_line(line, title, lines[place + 1 : place + 3]):
             break
         else:
@@ -277,7 +285,7 @@ def _take_head(lines: list[Line], frame: Frame, known_title: str) -> list[Line]:
         frame.set_aside.append(text)
         place += 1
     consumed = _settle_title(title, frame, known_title)
-    rest = [*title[consumed:], *lines[place:]]
+    rest = [*title[consumed:], *held, *lines[place:]]
     return _take_addressees(rest, frame)
 
 
@@ -304,11 +312,7 @@ def _is_title_line(line: Line, title: list[Line], following: Sequence[Line]) -> 
     token = match_token(text)
     if token is not None and not (token.style is Style.DIGIT and not title and _TITLE_END.search(text)):
         return False
-    if (
-        match_article(text) is not None
-        or re.match(r"^(?:问|答|Q|A|【)\s*[：:]?", text)
-        and not re.match(r"^【[^】]{1,8}】.{4,}", text)
-    ):
+    if match_article(text) is not None or _DIALOGUE.match(text):
         return False
     if not title:
         return len(text) >= 2
@@ -439,13 +443,14 @@ def _split_parts(lines: list[Line], frame: Frame, known_title: str) -> None:
     start = 0
     if wraps:
         start = _take_wrapper(lines, frame)
-    main, attachments = _take_attachments(lines[start:], frame)
-    if not start:
-        main = _take_signature(main, frame)
-    elif frame.written_on is None:
+    main, listed = _take_attachment_list(lines[start:])
+    main, attachments = _take_attachments(main, frame)
+    if frame.written_on is None:
         main = _take_signature(main, frame)
     if main:
         frame.parts.append(Part("", main))
+    if listed:
+        frame.parts.append(Part(ATTACHMENT_LIST, listed))
     for part in attachments:
         part.lines = _take_signature(part.lines, frame) if frame.written_on is None else part.lines
         if part.lines or part.title:
@@ -561,6 +566,27 @@ def _attached_title(lines: Sequence[Line]) -> tuple[str, int]:
     return "", 0
 
 
+def _take_attachment_list(lines: list[Line]) -> tuple[list[Line], list[Line]]:
+    """附件说明 (「附件：1.…  2.…」 before the signature), so that its numbers are not taken for items of the text."""
+    for place, line in enumerate(lines):
+        match = None if line.is_row or len(line.text) > 200 else _ATTACHMENT_LIST.match(line.text)
+        if match is None or not re.match(r"(?:1\s?[.．、]|《|[\u4e00-\u9fff])", match[1]) or line.text[-1] in "。":
+            continue
+        end = place + 1
+        if _LIST_ITEM.match(match[1]):
+            while (
+                end < len(lines)
+                and not lines[end].is_row
+                and _LIST_ITEM.match(lines[end].text)
+                and len(lines[end].text) < 100
+            ):
+                end += 1
+        elif not any(_signature_date(later) for later in lines[end : end + 8] if not later.is_row):
+            continue  # 「附件：标题」 with its text behind it opens the attachment itself
+        return [*lines[:place], *lines[end:]], lines[place:end]
+    return lines, []
+
+
 def _take_attachments(lines: list[Line], frame: Frame) -> tuple[list[Line], list[Part]]:
     """Split off 「附件1」 …; the list 「附件：1.…」 before the signature stays text."""
     main: list[Line] = []
@@ -577,12 +603,8 @@ def _take_attachments(lines: list[Line], frame: Frame) -> tuple[list[Line], list
         name, title, taken = heads
         current = Part(name, [], title)
         parts.append(current)
-        if not line.is_row:
-            frame.set_aside.extend(later.text for later in lines[place : place + taken])
-            place += taken
-            continue
-        current.lines.append(line)
-        place += 1
+        frame.set_aside.extend(later.text for later in lines[place : place + taken])
+        place += taken
     return main, parts
 
 
@@ -600,7 +622,7 @@ def _opens_attachment(lines: Sequence[Line], place: int, *, started: bool, signe
         first, _, second = filled[0].partition("\n")
         match = _ATTACHMENT.match(first)
         if match and match[1] and not re.search(r"[。；]", first) and len(first) < 60:
-            return f"附件{match[1]}", tidy_title(second or match[2]), 0
+            return f"附件{match[1]}", tidy_title(second or match[2]), 1
         return None
     match = _ATTACHMENT.match(line.text) if len(line.text) <= 80 else None
     if match is None or "。" in line.text or line.text[-1] in "；;，":

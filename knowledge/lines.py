@@ -31,6 +31,8 @@ _STANDS_ALONE = re.compile(
     r"|信息公开|问\s*[：:]|答\s*[：:]|[（(]?此件|共印|[（(](?:牵头|责任|实施)(?:单位|部门)|【)"
 )
 
+_HISTORY = re.compile(r"^(?:19|20)\d\d年\d{1,2}月\d{1,2}日[ \u3000]")  # a line of the history under a law's title
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -82,7 +84,8 @@ def tidy(raw: RawDocument) -> Tidied:
     for block in blocks:
         text = _BOOKMARK.sub("", block.text).strip()
         if block.kind is BlockKind.ROW or block.cells:
-            current = _close(current, lines)
+            _close(current, lines)
+            current = None
             cells = tuple(_BOOKMARK.sub("", cell).strip() for cell in block.cells)
             lines.append(Line(text, 0, cells, block.header, opens_table=not previous_row or block.level == 1))
             previous_row = True
@@ -102,7 +105,7 @@ def tidy(raw: RawDocument) -> Tidied:
             current.pieces.append(_glue(current.last, text) + text)
             _grow(current, text)
         else:
-            current = _close(current, lines)
+            _close(current, lines)
             current = _Open(Line(text, level, centred=block.centred), [text], text, 0, 0, indented)
             _grow(current, text)
             numbers.take(token)
@@ -159,7 +162,8 @@ def _continues(
     if current.line.level:
         return False
     width = _width(last)
-    full = bool(wrap) and width >= wrap - 2.5
+    # The first line of a paragraph is two characters short of the measure: its indent is gone.
+    full = bool(wrap) and width >= wrap - (4 if len(current.pieces) == 1 else 3)
     comma = last[-1] in "，、,（(《〈“‘〔" or (current.unclosed > 0 and current.since_open < 400)
     if token is not None:
         if not (comma or full) or last[-1] in _ENDS_SENTENCE:
@@ -169,8 +173,10 @@ def _continues(
         return False
     if only_date(text) or only_number(text) or (len(text) < 60 and text.endswith("印发") and find_dates(text)):
         return False
-    if only_date(last) or only_number(last):
+    if only_date(last) or only_number(last) or _HISTORY.match(text):
         return False
+    if current.unclosed and current.since_open < 400 and last[-1] in "：:；;":
+        return True
     if last[-1] in _ENDS_SENTENCE or (last[-1] in "）)”’》" and last[-2:-1] in _ENDS_SENTENCE):
         return full and last[-1] in "。；" and width >= wrap - 0.5 and not indented and not _short(text)
     if indented and indents and not current.unclosed:
@@ -205,12 +211,14 @@ def _wrap_width(blocks: Sequence[Block]) -> float:
     ]
     if len(widths) < 8 or len(widths) * 10 < len(blocks) * 8:
         return 0.0
-    widths.sort()
-    widest = widths[int(len(widths) * 0.97) - 1]
-    if not 14 <= widest <= 60:
-        return 0.0
-    near = sum(1 for width in widths if widest - 3 <= width <= widest + 2)
-    return widest if near * 100 >= len(widths) * 35 else 0.0
+    usual, _ = (
+        Counter(round(width) for width in widths if 14 <= width <= 60).most_common(1)[0]
+        if any(14 <= width <= 60 for width in widths)
+        else (0, 0)
+    )
+    longer = sum(1 for width in widths if width > usual + 3)
+    near = sum(1 for width in widths if usual - 3 <= width <= usual + 3)
+    return float(usual) if longer * 20 <= len(widths) and near * 100 >= len(widths) * 35 else 0.0
 
 
 def _without_furniture(blocks: Sequence[Block]) -> tuple[list[Block], list[str]]:

@@ -19,17 +19,10 @@ LONGEST = 1500  # characters of a passage before it is split
 _LONGEST_LEAD = 40
 _TABLE_GROUP = 800
 
-GUIDE_LABELS = (
-    "事项名称 事项简述 实施主体 实施机关 责任单位 受理机构 受理部门 受理单位 办理机构 办理部门 决定机构 服务对象 适用对象 面向对象 适用范围 办理对象 申请人 "
-    "受理条件 办理条件 申请条件 准予批准的条件 申报条件 条件 申请材料 所需材料 办理材料 申报材料 提交材料 材料清单 需要材料 材料 办理流程 "
-    "办理程序 办事流程 申请流程 流程 办理步骤 办理方式 办理形式 申请方式 受理方式 办理渠道 办理途径 网上办理 在线办理 线上办理 线下办理 网办地址 "
-    "办理地点 办理地址 受理地点 受理地址 办公地址 办公地点 地址 联系地址 窗口地址 办理时间 办公时间 受理时间 工作时间 服务时间 时间 办理时限 办结时限 "
-    "法定时限 法定办结时限 承诺时限 承诺办结时限 办理期限 时限 收费标准 收费依据 收费情况 是否收费 收费 费用 咨询电话 咨询方式 联系电话 电话 联系方式 监督电话 "
-    "投诉电话 监督投诉 监督投诉电话 监督投诉方式 监督方式 设定依据 法律依据 办理依据 政策依据 实施依据 依据 结果送达 送达方式 办理结果 审批结果 结果名称 结果领取 "
-    "领取方式 补贴标准 待遇标准 发放标准 发放方式 资助标准 救助标准 注意事项 温馨提示 特别提醒 特别提示 提示 备注 常见问题 办件类型 "
-    "事项类型 办理层级 表格下载 中介服务 权利与义务 查询方式 进度查询 有效期限 数量限制 禁止性要求 申请表 样表 网上申报 申领方式 申领条件 申领材料"
-).split()
-_GUIDE_SET = frozenset(GUIDE_LABELS)
+# Section names of service guides (事项要素, GB/T 39554), as offices print them.
+_GUIDE_SET = frozenset(
+    ["事项名称", "事项简述", "实施主体", "实施机关", "责任单位", "受理机构", "受理部门", "受理单位", "办理机构", "办理部门", "决定机构", "服务对象", "适用对象", "面向对象", "适用范围", "办理对象", "申请人", "受理条件", "办理条件", "申请条件", "准予批准的条件", "申报条件", "条件", "申请材料", "所需材料", "办理材料", "申报材料", "提交材料", "材料清单", "需要材料", "材料", "办理流程", "办理程序", "办事流程", "申请流程", "流程", "办理步骤", "办理方式", "办理形式", "申请方式", "受理方式", "办理渠道", "办理途径", "网上办理", "在线办理", "线上办理", "线下办理", "网办地址", "办理地点", "办理地址", "受理地点", "受理地址", "办公地址", "办公地点", "地址", "联系地址", "窗口地址", "办理时间", "办公时间", "受理时间", "工作时间", "服务时间", "时间", "办理时限", "办结时限", "法定时限", "法定办结时限", "承诺时限", "承诺办结时限", "办理期限", "时限", "收费标准", "收费依据", "收费情况", "是否收费", "收费", "费用", "咨询电话", "咨询方式", "联系电话", "电话", "联系方式", "监督电话", "投诉电话", "监督投诉", "监督投诉电话", "监督投诉方式", "监督方式", "设定依据", "法律依据", "办理依据", "政策依据", "实施依据", "依据", "结果送达", "送达方式", "办理结果", "审批结果", "结果名称", "结果领取", "领取方式", "补贴标准", "待遇标准", "发放标准", "发放方式", "资助标准", "救助标准", "注意事项", "温馨提示", "特别提醒", "特别提示", "提示", "备注", "常见问题", "办件类型", "事项类型", "办理层级", "表格下载", "中介服务", "权利与义务", "查询方式", "进度查询", "有效期限", "数量限制", "禁止性要求", "申请表", "样表", "网上申报", "申领方式", "申领条件", "申领材料"]
+)
 _BRACKET_LABEL = re.compile(r"^[【\[]\s*([^】\]\n]{2,16}?)\s*[】\]]\s*[：:]?\s*")
 _COLON_LABEL = re.compile(r"^([\u4e00-\u9fff（）()、/]{2,14})\s*[：:]\s*")
 _QUESTION = re.compile(
@@ -83,6 +76,11 @@ def cut(lines: Sequence[Line], directory: Directory, *, guide: bool, preface: st
     return _items(lines, directory, preface)
 
 
+def plain(lines: Sequence[Line], locator: str, directory: Directory) -> list[Draft]:
+    """All lines under one locator."""
+    return _plain(lines, locator, (), directory)
+
+
 # ---------------------------------------------------------------- articles
 
 
@@ -91,12 +89,11 @@ def _has_articles(lines: Sequence[Line]) -> bool:
     count = 0
     for line in lines:
         token = match_article(line.text)
-        if token and (count or token.number <= 3 or begins_article(line.text, token, last)):
-            if begins_article(line.text, token, last):
-                last = (token.number, token.suffix)
-                count += 1
-                if count >= 2:
-                    return True
+        if token and begins_article(line.text, token, last):
+            last = (token.number, token.suffix)
+            count += 1
+            if count >= 2:
+                return True
     return count == 1 and len(lines) <= 3
 
 
@@ -352,7 +349,7 @@ def _heading_text(node: _Node) -> str:
     if len(text) <= 60 and "。" not in text.rstrip("。"):
         return text.rstrip("。") if len(text) <= 60 else text
     end = text.find("。")
-    first = text[:end] if 0 < end else text
+    first = text[:end] if end > 0 else text
     return first if len(first) <= 60 else first[:60]
 
 
@@ -569,7 +566,7 @@ def _dialogue(lines: Sequence[Line], directory: Directory, preface: str) -> list
         nonlocal section
         if section:
             steps = tuple(text for _, text in path)
-            for number, piece in enumerate(_pieces(_joined([l for l in section if not l.is_row]))):
+            for number, piece in enumerate(_pieces(_joined([line for line in section if not line.is_row]))):
                 drafts.append(_draft(locator, steps, piece, directory, question if number == 0 else ""))
             rows = [line for line in section if line.is_row]
             if rows:
@@ -600,19 +597,8 @@ def _dialogue(lines: Sequence[Line], directory: Directory, preface: str) -> list
             )
             section = [line]
             continue
-        heading = (
-            token is not None
-            and token.style <= Style.HAN_BRACKET
-            and len(line.text) <= 40
-            and line.text[-1] not in "。；："
-        )
-        if (
-            token is not None
-            and heading
-            and not _ANSWER.match(rest)
-            and not section[1:] == []
-            or (token is not None and heading and not section)
-        ):
+        heading = token is not None and len(line.text) <= 40 and line.text[-1] not in "。；：，"
+        if token is not None and heading and token.style <= Style.HAN_BRACKET and len(section) != 1:
             finish()
             path = [step for step in path if step[0] < token.rank]
             path.append((token.rank, line.text))

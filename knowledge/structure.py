@@ -16,7 +16,7 @@ from pathlib import PurePath
 from knowledge import outline
 from knowledge.citations import Citation, amends, find_titles, interprets, repeals, tidy_title
 from knowledge.dates import find_dates, numeral, parse_date, years_later
-from knowledge.frame import Frame, Part, secrecy_mark, stated_attribute, take_frame
+from knowledge.frame import ATTACHMENT_LIST, Frame, Part, secrecy_mark, stated_attribute, take_frame
 from knowledge.headings import match_article
 from knowledge.lines import tidy
 from knowledge.model import (
@@ -68,9 +68,17 @@ _GAZETTE_TITLE = re.compile(r"政府公报|公报.{0,12}第\s*\d+\s*期|\d{4}\s*
 _NOTICE_TITLE = re.compile(r"(?:通知|通告|公告|通报|批复|函|意见|报告|请示|纪要|决定)(?:[（(][^（()）]{2,20}[）)])?$")
 _LAW_TITLE = re.compile(r"(?:法|法典|条例|规定|办法|解释|规则|细则|决定|章程)(?:[（(][^（()）]{2,20}[）)])?$")
 _ENACTED = re.compile(r"通过|公布|修订|修正|令第|批准|发布|施行")
-_SUBJECT = r"(?:本|该|此|上述|新)(?:法|条例|办法|规定|细则|通知|意见|方案|解释|决定|规则|标准|公告|通告|措施|政策|预案|规划|计划|制度|规程|要点|章程|指南|清单|目录|实施细则|实施办法|若干措施)?"
-_FROM = re.compile(
-    rf"{_SUBJECT}?[^，。；\n]{{0,20}}?(?:自|从|于)(?P<when>[^，。；\n]{{1,40}}?)(?:起|开始|正式)?(?:施行|实施|执行|生效)"
+_SUBJECT = re.compile(
+    r"(?:本|该|此|上述|新)(?:法|条例|办法|规定|细则|通知|意见|方案|解释|决定|规则|标准|公告|通告|措施|政策|预案|规划|计划|制度|规程|要点|章程"
+    r"|指南|清单|目录|实施|若干|文)|新标准"
+)
+_IN_FORCE = re.compile(r"施行|实施|执行|生效")
+_FROM = re.compile(r"(?:自|从)(?P<when>[^自从，。；\n]{1,40}?)(?:之日)?(?:起|开始)?(?:正式)?(?:施行|实施|执行|生效)$")
+_SPEAKS_OF_ITSELF = re.compile(
+    r"本(?:法|条例|办法|规定|细则|通知|意见|方案|规则|标准|公告|通告|措施|政策|文|制度|规程)[^，。；]{0,30}(?:有效|试行|，)|^\s*有效期"
+)
+_SPAN = re.compile(
+    r"自[^，。；\n]{4,24}?(?:起)?(?:施行|实施|执行)?(?:至|到)(?P<when>[^，。；\n]{4,24}?)(?:止|有效|期间)"
 )
 _FOR_YEARS = re.compile(r"有效期(?:限)?(?:为|是|：|:)?\s*(?P<n>\d{1,2}|[一二三四五六七八九十两]{1,2})\s*年")
 _TRIAL_YEARS = re.compile(
@@ -80,7 +88,6 @@ _FOR_MONTHS = re.compile(r"有效期(?:限)?(?:为)?\s*(?P<n>\d{1,2})\s*个月")
 _UNTIL = re.compile(
     r"(?:有效期(?:限)?(?:延长)?(?:至|到|截至|截止到?)|(?:施行|实施|执行|有效|试行)(?:期)?(?:至|到))\s*(?P<when>[^，。；\n]{4,30})"
 )
-_TO = re.compile(r"^[^，。；\n]{0,4}(?:至|到)(?P<when>[^，。；\n]{4,30}?)(?:止|期间|有效|$)")
 _YEAR_END = re.compile(r"^(\d{4})年(?:年?底|末|12月底)")
 
 
@@ -100,7 +107,7 @@ def parse(raw: RawDocument, *, path: str, document_id: str, organs: Sequence[Org
     guide = bool(_GUIDE_TITLE.search(title)) and not _NOTICE_TITLE.search(title)
     passages = _passages(frame.parts, directory, document_id, guide=guide)
     text = "\n".join(line.text for part in frame.parts for line in part.lines if not line.is_row)
-    kind = _kind(title, frame, text, guide)
+    kind = _kind(title, frame, guide)
     number = frame.number or canonical(metadata.get("文号", "")) or _law_number(frame, kind)
     attribute = _attribute(frame, metadata, warnings)
     written_on = frame.written_on or _enacted_on(frame, kind) or parse_date(metadata.get("成文日期", ""))
@@ -168,8 +175,11 @@ def _passages(parts: Sequence[Part], directory: Directory, document_id: str, *, 
     passages: list[Passage] = []
     for part in parts:
         preface = "正文" if part.name in ("通知", "令") else "前言"
-        drafts = outline.cut(part.lines, directory, guide=guide and not part.name, preface=preface)
-        attached = part.name.startswith("附件")
+        if part.name == ATTACHMENT_LIST:
+            drafts = outline.plain(part.lines, ATTACHMENT_LIST, directory)
+        else:
+            drafts = outline.cut(part.lines, directory, guide=guide and not part.name, preface=preface)
+        attached = part.name.startswith("附件") and part.name != ATTACHMENT_LIST
         for draft in drafts:
             if not draft.text.strip():
                 continue
@@ -187,7 +197,7 @@ def _passages(parts: Sequence[Part], directory: Directory, document_id: str, *, 
                     path=path,
                     text=draft.text,
                     anchor=f"p-{ordinal}",
-                    part=part.name,
+                    part="" if part.name == ATTACHMENT_LIST else part.name,
                     lead=draft.lead,
                     units=draft.units,
                 )
@@ -198,7 +208,7 @@ def _passages(parts: Sequence[Part], directory: Directory, document_id: str, *, 
 # ---------------------------------------------------------------- elements
 
 
-def _kind(title: str, frame: Frame, text: str, guide: bool) -> DocumentKind:
+def _kind(title: str, frame: Frame, guide: bool) -> DocumentKind:
     notice = bool(_NOTICE_TITLE.search(title))
     if _GAZETTE_TITLE.search(title):
         return DocumentKind.GAZETTE
@@ -210,7 +220,7 @@ def _kind(title: str, frame: Frame, text: str, guide: bool) -> DocumentKind:
         return DocumentKind.SERVICE_GUIDE
     if _FUNCTION_TITLE.search(title) and not notice:
         return DocumentKind.FUNCTION
-    if _is_law(title, frame, text):
+    if _is_law(title, frame):
         return DocumentKind.LAW
     if _CATALOGUE_TITLE.search(title) and not notice:
         return DocumentKind.CATALOGUE
@@ -223,15 +233,12 @@ def _kind(title: str, frame: Frame, text: str, guide: bool) -> DocumentKind:
     return DocumentKind.POLICY
 
 
-def _is_law(title: str, frame: Frame, text: str) -> bool:
+def _is_law(title: str, frame: Frame) -> bool:
     own = frame.attached_title if frame.order and frame.attached_title else title
     if not _LAW_TITLE.search(own) or not any(match_article(line.text) for p in frame.parts for line in p.lines):
         return False
-    if frame.order or own.startswith("中华人民共和国") or own.startswith("最高人民"):
+    if frame.order or own.startswith(("中华人民共和国", "最高人民")) or any(map(_ENACTED.search, frame.history)):
         return True
-    if any(_ENACTED.search(line) for line in frame.history):
-        return True
-    del text
     return bool(re.search(r"(?:条例|[^办]法)$", own)) and not frame.number
 
 
@@ -366,41 +373,44 @@ def _validity_dates(
         return effective, expires
     if effective is None and kind is DocumentKind.LAW:
         effective = next((parse_date(line) for line in frame.history if re.search(r"施行[）)]?$", line)), None)
-    sentence_start, stated, sentence = _effective_sentence(text, written_on, frame.printed_on, published_on)
+    base = _last_whole_text(frame) or written_on if kind is DocumentKind.LAW else written_on
+    stated, sentence = _effective_sentence(text, base, frame.printed_on, published_on)
     effective = effective or stated
     if expires is None:
         expires = _expiry(sentence, text, effective or written_on)
-    del sentence_start
     return effective, expires
+
+
+def _last_whole_text(frame: Frame) -> date | None:
+    """The day on which a law was last issued as a whole: 修正 changes articles and leaves 「自公布之日起」 as it was."""
+    days = [
+        found.on
+        for line in frame.history
+        if not re.search(r"修正[）)]?$|施行[）)]?$", line)
+        for found in find_dates(line)
+    ]
+    return max(days, default=None)
 
 
 def _effective_sentence(
     text: str, written_on: date | None, printed_on: date | None, published_on: date | None
-) -> tuple[int, date | None, str]:
-    """The last statement 「本…自…起施行」: (place, day, the sentences around it)."""
-    best: tuple[int, date | None, str] = (-1, None, "")
-    for match in re.finditer(r"施行|实施|执行|生效", text):
+) -> tuple[date | None, str]:
+    """The last statement 「本…自…起施行」: (day, that sentence and what follows it in its paragraph)."""
+    best: tuple[date | None, str] = (None, "")
+    for match in _IN_FORCE.finditer(text):
         start = max(text.rfind(mark, max(0, match.start() - 120), match.start()) for mark in "。\n") + 1
         start = max(start, match.start() - 120)
-        clause = text[start : match.end()]
-        found = re.search(
-            r"(?:自|从)(?P<when>[^自从，。；\n]{1,40}?)(?:起|开始|之日起|正式|后)?(?:施行|实施|执行|生效)$", clause
-        )
+        found = _FROM.search(text[start : match.end()])
         if not found:
             continue
-        own = re.search(_SUBJECT, clause[: found.start()]) is not None or found.start() <= 1
-        if not own and best[0] >= 0:
-            continue
-        if re.search(r"《[^》]*》[^，。]{0,12}$", clause[: found.start()]) and not re.search(
-            r"本|印发", clause[: found.start()]
-        ):
+        before = text[start : start + found.start()]
+        own = _SUBJECT.search(before) is not None or len(before.strip()) <= 1
+        if not own or (re.search(r"《[^》]*》[^，。]{0,12}$", before) and not re.search(r"本|印发", before)):
             continue
         day = _day_of(found["when"], written_on, printed_on, published_on)
-        if day is None or not own:
-            continue
-        end = text.find("\n", match.end())
-        tail = text[start : end if 0 <= end <= match.end() + 300 else match.end() + 300]
-        best = (start, day, tail)
+        if day is not None:
+            end = text.find("\n", match.end())
+            best = (day, text[start : end if 0 <= end <= match.end() + 300 else match.end() + 300])
     return best
 
 
@@ -423,36 +433,23 @@ def _day_of(when: str, written_on: date | None, printed_on: date | None, publish
 
 
 def _expiry(sentence: str, text: str, start: date | None) -> date | None:
-    """有效期届满日 from 「有效期5年」, 「有效期至…」, 「试行2年」, 「自…至…」."""
-    for source in (sentence, text[-3000:]):
-        until = _UNTIL.search(source)
-        if until:
-            day = _until_day(until["when"])
-            if day:
-                return day
-        span = re.search(
-            r"自[^，。；\n]{4,24}?(?:起)?(?:施行|实施|执行)?(?:至|到)(?P<when>[^，。；\n]{4,24}?)(?:止|有效|期间)",
-            source,
-        )
-        if span and source is sentence:
-            day = _until_day(span["when"])
-            if day:
-                return day
-        years = _FOR_YEARS.search(source) or (
-            _TRIAL_YEARS.search(source) if source is sentence or "试行" in source else None
-        )
-        if years and start:
-            count = numeral(next(value for value in years.groups() if value))
-            if count and 0 < count <= 30:
-                return years_later(start, count)
-        months = _FOR_MONTHS.search(source)
+    """有效期届满日: 「有效期5年」, 「有效期至…」, 「试行2年」, 「自…至…」, said of the document itself."""
+    own = [sentence] if sentence else []
+    own += [s for s in re.split(r"[。\n]", text[-4000:]) if _SPEAKS_OF_ITSELF.search(s)]
+    for said in own:
+        until = _UNTIL.search(said) or (_SPAN.search(said) if said is sentence else None)
+        day = _until_day(until["when"]) if until else None
+        if day:
+            return day
+        years = _FOR_YEARS.search(said) or _TRIAL_YEARS.search(said)
+        count = numeral(next(value for value in years.groups() if value)) if years else None
+        if start and count and count <= 30:
+            return years_later(start, count)
+        months = _FOR_MONTHS.search(said)
         if months and start:
-            count = int(months["n"])
-            month = start.month - 1 + count
-            try:
-                return start.replace(year=start.year + month // 12, month=month % 12 + 1) - timedelta(days=1)
-            except ValueError:
-                return None
+            month = start.month - 1 + int(months["n"])
+            first = date(start.year + month // 12, month % 12 + 1, 1)
+            return first + timedelta(days=start.day - 2)
     return None
 
 
