@@ -87,7 +87,7 @@ class Cited:
 class Linked:
     """关联文件: a document to point to."""
 
-    title: str
+    title: str  # in 《》
     number: str
     link: str
 
@@ -132,8 +132,7 @@ class Words:
     expires: str
     effective: str
     apply_link: str
-    document_link: str
-    rule: str
+    number: str
 
 
 class Composer:
@@ -257,12 +256,12 @@ class Composer:
             choices=tuple(Choice(_mark(choice.label, marks), choice.send) for choice in decision.choices),
             contacts=decision.contacts,
             organ=_card(decision),
-            functions=decision.organ.because if decision.organ else (),
+            functions=decision.organ.because[:3] if decision.organ else (),
             interpretations=tuple(
-                Linked(_mark(d.title, marks), d.number, self._link(d.url)) for d in decision.interpretations
+                Linked(_mark(titled(d.title), marks), d.number, self._link(d.url)) for d in decision.interpretations
             ),
             replacements=tuple(
-                Linked(_mark(d.title, marks), d.number, self._link(d.url)) for d in decision.replacements
+                Linked(_mark(titled(d.title), marks), d.number, self._link(d.url)) for d in decision.replacements
             ),
             related=tuple(_mark(text, marks) for text in decision.related),
             searched=_searched(record, marks) if record else None,
@@ -273,8 +272,7 @@ class Composer:
             expires=_day(first.document.expires_on) if first else "",
             effective=_day(first.document.effective_on) if first else "",
             apply_link=self._office.apply_url,
-            document_link=first.url if first else "",
-            rule=decision.rule,
+            number=_mark(decision.number, marks),
         )
 
     def _cited(self, hit: Hit, room: int, marks: list[str], figures: bool) -> Cited:
@@ -437,11 +435,18 @@ class Composer:
 def cite(hit: Hit) -> str:
     """出处: 《标题》（文号），二、（四）10，2024年3月1日，有效."""
     document = hit.document
-    title = document.title if document.title.startswith("《") else f"《{document.title}》"
+    title = titled(document.title)
     head = f"{title}（{document.number}）" if document.number else title
     return "，".join(
-        part for part in (head, hit.passage.locator, _day(document.written_on), document.validity.label) if part
+        part
+        for part in (head, hit.passage.locator.rstrip("、"), _day(document.written_on), document.validity.label)
+        if part
     )
+
+
+def titled(title: str) -> str:
+    """A title in 《》; one that holds such marks itself stays as printed."""
+    return title if title.startswith("《") else f"《{title}》"
 
 
 def _mark(text: str, marks: list[str]) -> str:

@@ -88,6 +88,8 @@ def advance(
     judged = entry or conversation.last_entry
     slots = {name: value for name, value in conversation.slots.items() if not name.startswith("pick.")}
     slots["kind"] = reply.kind.value
+    if turn.subject and not (turn.followup and turn.subject == conversation.subject):
+        slots["base"] = turn.base or turn.subject
     pending: tuple[Choice, ...] = ()
     if reply.kind in (ReplyKind.CHOICES, ReplyKind.CLARIFY):
         pending = reply.choices
@@ -132,7 +134,7 @@ def _understand(plain: str, conversation: Conversation, words: Dialogue) -> Turn
             return picked
     command = words.command(plain)
     if command is TurnKind.NONE_OF_THESE and not (conversation.choices or conversation.asked_back):
-        command = TurnKind.USELESS if conversation.last_entry else None
+        command = TurnKind.EMPTY  # nothing is pending that it could refuse
     if command is not None:
         return Turn(kind=command, question=conversation.question if command is TurnKind.NONE_OF_THESE else "")
     if len(letters(plain)) < 2:
@@ -179,7 +181,9 @@ def _inherit(main: str, conversation: Conversation, words: Dialogue) -> Turn | N
     """A message that leans on what was said before, or None when it stands by itself."""
     length = len(letters(main))
     own = words.core(main)
-    if conversation.asked_back and conversation.question and length <= 14:
+    waits = conversation.asked_back or bool(conversation.choices)
+    complete = len(own) >= 2 and words.aspect(main) is not None
+    if waits and conversation.question and length <= (14 if conversation.asked_back else 8) and not complete:
         joined = _join(conversation.question, main)
         return Turn(
             kind=TurnKind.QUESTION,
@@ -206,9 +210,9 @@ def _inherit(main: str, conversation: Conversation, words: Dialogue) -> Turn | N
         )
     swap = _WHAT_ABOUT.match(main)
     if swap is not None and leans and aspect is None:
-        other = words.subject(swap.group(1)) or swap.group(1)
-        subject = f"{conversation.subject} {other}"
-        return Turn(kind=TurnKind.QUESTION, question=subject, followup=True, subject=subject)
+        base = conversation.slots.get("base") or conversation.subject
+        subject = f"{base} {words.subject(swap.group(1)) or swap.group(1)}"
+        return Turn(kind=TurnKind.QUESTION, question=subject, followup=True, subject=subject, base=base)
     return None
 
 

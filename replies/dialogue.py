@@ -53,6 +53,7 @@ class Dialogue:
     creation: re.Pattern[str]
     not_creation: re.Pattern[str] | None
     aside: re.Pattern[str]
+    human_first: re.Pattern[str]  # 「人工，我家低保的事」: the command with something to pass on
 
     def command(self, text: str) -> TurnKind | None:
         """The command that the whole message is, politeness and tone particles aside."""
@@ -60,7 +61,7 @@ class Dialogue:
         for form in (plain, _TONE.sub("", plain), letters(plain), letters(_TONE.sub("", plain))):
             if form in self.commands:
                 return self.commands[form]
-        return None
+        return TurnKind.HUMAN if self.human_first.match(plain) else None
 
     def aspect(self, text: str) -> Aspect | None:
         """The first side of a matter that the text asks after."""
@@ -118,6 +119,7 @@ def load(path: Path | None = None) -> Dialogue:
                 data.string(raw.get("ask", ""), where),
             )
         )
+    human = tuple(re.escape(phrase) for phrase, kind in commands.items() if kind is TurnKind.HUMAN)
     words = table.get("words", {})
     filler = data.strings(words.get("filler", []), f"{source} [words] filler")
     creation = table.get("creation", {})
@@ -136,6 +138,7 @@ def load(path: Path | None = None) -> Dialogue:
         aside=_needed(
             data.strings(table.get("aside", {}).get("patterns", []), f"{source} [aside]"), f"{source} [aside]"
         ),
+        human_first=_needed(tuple(f"{phrase}[，,。.！!：: ]" for phrase in human), f"{source} [commands] human"),
     )
 
 

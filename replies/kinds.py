@@ -41,8 +41,8 @@ __all__ = ["Context", "Decision", "OfficeInfo", "choose", "enrich", "failed"]
 
 MOST_CHOICES = 4
 NEAREST = 3
-# Two documents whose scores differ by less than this share of the first are equally likely.
-SAME_SCORE = 0.03
+# Documents whose scores differ by less than this share of the first are equally likely; the second for a bare word.
+SAME_SCORE, SAME_SCORE_BARE = 0.03, 0.15
 _REGULATION = "《中华人民共和国政府信息公开条例》"
 _BASIS = {
     ReplyKind.NOT_FOUND: (f"{_REGULATION}第五条", f"{_REGULATION}第二十九条"),
@@ -64,7 +64,9 @@ _SIMPLE = {
     TurnKind.USELESS: (ReplyKind.SMALLTALK, "useless"),
     TurnKind.HUMAN: (ReplyKind.HANDOVER, ""),
 }
-_FIGURES = re.compile(r"\d|[一二三四五六七八九十百千万亿]+(?:元|万元|亿元|人|户|个|亩|%)")
+_FIGURES = re.compile(
+    r"(?:\d[\d,.]*|[一二三四五六七八九十百千]+)\s*(?:多|余)?(?:元|万|亿|%|％|人|户|个|名|家|亩|套|辆|所|座|公里|件|吨|起|次)"
+)
 _YEAR = re.compile(r"(?:19|20)\d\d\s*年?(?:度)?")
 _DECORATION = re.compile(
     r"^.{0,24}?关于(?:印发|公布|转发|发布|做好|进一步做好)?[《<]?|的(?:通知|公告|通告|意见)$|[》>]"
@@ -88,6 +90,7 @@ def choose(turn: Turn, finding: Finding | None, conversation: Conversation, cont
     return replace(
         decision,
         question=turn.shown,
+        number=turn.filters.number,
         aside=turn.aside,
         shortened=turn.shortened,
         aspect=turn.aspect,
@@ -154,10 +157,9 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     hits = finding.hits
     if turn.kind is TurnKind.PICK and hits:
         return _answer(_picked_first(hits, turn.passage), "picked", context)
-    if turn.number_only:
+    if turn.number_only or (turn.filters.number and not hits):
         return _by_number(turn, finding, context)
-    creating = bool(turn.wants_creation) and not (hits and _FIGURES.search(hits[0].passage.text))
-    if hits and finding.confidence >= context.answer_at and not creating:
+    if hits and finding.confidence >= context.answer_at and not _unmade(turn, finding, context):
         ordered, replaced = _in_force_first(hits)
         rivals = [] if turn.followup else _rivals(ordered, turn)
         if len(rivals) > 1:
@@ -174,12 +176,22 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
             organ=_holder(finding.organs, context, context.organ_at),
             basis=_BASIS[ReplyKind.NEEDS_CREATION],
         )
+    if turn.vagueness is Vagueness.NO_MATTER and not conversation.asked_back:
+        return _clarify(turn, finding)
     outside = _holder(finding.organs, context, context.organ_sure_at)
     if outside is not None and outside.organ.relation in _OUTSIDE:
         return _not_held(outside, hits, "not_held.outside")
     if hits and finding.confidence >= context.choices_at:
         return _choices(_distinct(hits), "choices")
     return _missed(turn, finding, conversation, context)
+
+
+def _unmade(turn: Turn, finding: Finding, context: Context) -> bool:
+    """Whether figures or a certificate are wanted that the first hit does not plainly hold."""
+    if not turn.wants_creation:
+        return False
+    surer = (1 + context.answer_at) / 2
+    return finding.confidence < surer or not _FIGURES.search(finding.hits[0].passage.text)
 
 
 _OUTSIDE = (OrganRelation.VERTICAL, OrganRelation.UTILITY, OrganRelation.OTHER)
@@ -243,9 +255,10 @@ def _named(name: str, finding: Finding | None, context: Context) -> OrganMatch |
     """The directory's organ for a referral: by name, else the best function match."""
     if not name:
         return None
-    for organ in context.directory:
-        if any(name in known for known in (organ.name, organ.short_name, *organ.aliases) if known):
-            return OrganMatch(organ, 1.0, ())
+    for wanted in name.split("|"):
+        for organ in context.directory:
+            if any(wanted in known for known in (organ.name, organ.short_name, *organ.aliases) if known):
+                return OrganMatch(organ, 1.0, ())
     matches = finding.organs if finding else ()
     return next((match for match in matches if match.score >= context.organ_at), None)
 
@@ -352,10 +365,11 @@ def _rivals(hits: Sequence[Hit], turn: Turn) -> list[Hit]:
     if len(letters(turn.question)) > 8 and turn.vagueness is Vagueness.CLEAR:
         return [first]
     near = [first]
+    margin = SAME_SCORE_BARE if turn.vagueness is Vagueness.BARE_TOPIC else SAME_SCORE
     for hit in hits[1:]:
         other = hit.document.id not in {kept.document.id for kept in near}
         same_kind = hit.document.kind is first.document.kind and not hit.document.validity.lapsed
-        if other and same_kind and first.score - hit.score <= SAME_SCORE * abs(first.score):
+        if other and same_kind and first.score - hit.score <= margin * abs(first.score):
             near.append(hit)
     return near[:MOST_CHOICES]
 

@@ -154,6 +154,7 @@ class Turn:
     filters: Filters = field(default_factory=Filters)
     vagueness: Vagueness = Vagueness.CLEAR
     subject: str = ""  # what the question is about, without question words
+    base: str = ""  # the subject before 「那…呢」 varied it; empty where nothing was varied
     aspect: str = ""  # code of the aspect asked for ("materials", "fee" …), empty for none
     passage: str = ""  # id of the passage picked
     aside: str = ""  # a second question in the same message, to be asked on its own
@@ -231,6 +232,7 @@ class Decision:
     validity_of: str = ""  # "repealed" | "expired" | "amended" | "not_yet" | "replaced": warn before quoting
     missing: Missing | None = None
     matched: str = ""  # the cue that decided (triage, creation)
+    number: str = ""  # 文号 that was asked for
     aside: str = ""
     shortened: bool = False
     corrected: str = ""
