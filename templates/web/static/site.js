@@ -4,6 +4,7 @@
   const fragment = { "X-Bianmin-Fragment": "1" };
   const talk = document.querySelector("[data-talk]");
   const composer = document.querySelector("[data-composer]");
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name, textContent: text });
 
@@ -17,7 +18,7 @@
     place.setAttribute("aria-busy", "true");
     talk.append(said, place);
     document.querySelector(".clear").hidden = false;
-    said.scrollIntoView({ block: "start", behavior: "smooth" });
+    said.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
     await deliver(place, text, key);
   };
 
@@ -66,7 +67,9 @@
       if (box) {
         box.value = "";
         fit(box);
-        box.focus();
+        // On a phone the keyboard would cover the answer.
+        if (matchMedia("(pointer: coarse)").matches) box.blur();
+        else box.focus();
       }
     } else if (form.matches("[data-feedback]")) {
       event.preventDefault();
@@ -103,6 +106,9 @@
   addEventListener("online", online);
   addEventListener("offline", online);
   online();
+
+  // Where there is room for a column of filters, show what they hold.
+  if (matchMedia("(min-width: 48rem)").matches) for (const group of document.querySelectorAll(".filters details")) group.open = true;
 
   for (const button of document.querySelectorAll("[data-print]")) {
     button.hidden = false;
