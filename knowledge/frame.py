@@ -456,9 +456,11 @@ def _split_parts(lines: list[Line], frame: Frame, known_title: str) -> None:
         if part.lines or part.title:
             frame.parts.append(part)
     for part in frame.parts:
-        frame.contacts.extend(
-            line.text for line in part.lines if not line.is_row and len(line.text) <= 120 and _CONTACT.search(line.text)
-        )
+        for line in part.lines:
+            if not line.is_row and _CONTACT.search(line.text):
+                frame.contacts.extend(
+                    s for s in re.split(r"(?<=。)", line.text) if len(s) <= 120 and _CONTACT.search(s)
+                )
 
 
 def _take_wrapper(lines: list[Line], frame: Frame) -> int:

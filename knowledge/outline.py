@@ -21,7 +21,139 @@ _TABLE_GROUP = 800
 
 # Section names of service guides (事项要素, GB/T 39554), as offices print them.
 _GUIDE_SET = frozenset(
-    ["事项名称", "事项简述", "实施主体", "实施机关", "责任单位", "受理机构", "受理部门", "受理单位", "办理机构", "办理部门", "决定机构", "服务对象", "适用对象", "面向对象", "适用范围", "办理对象", "申请人", "受理条件", "办理条件", "申请条件", "准予批准的条件", "申报条件", "条件", "申请材料", "所需材料", "办理材料", "申报材料", "提交材料", "材料清单", "需要材料", "材料", "办理流程", "办理程序", "办事流程", "申请流程", "流程", "办理步骤", "办理方式", "办理形式", "申请方式", "受理方式", "办理渠道", "办理途径", "网上办理", "在线办理", "线上办理", "线下办理", "网办地址", "办理地点", "办理地址", "受理地点", "受理地址", "办公地址", "办公地点", "地址", "联系地址", "窗口地址", "办理时间", "办公时间", "受理时间", "工作时间", "服务时间", "时间", "办理时限", "办结时限", "法定时限", "法定办结时限", "承诺时限", "承诺办结时限", "办理期限", "时限", "收费标准", "收费依据", "收费情况", "是否收费", "收费", "费用", "咨询电话", "咨询方式", "联系电话", "电话", "联系方式", "监督电话", "投诉电话", "监督投诉", "监督投诉电话", "监督投诉方式", "监督方式", "设定依据", "法律依据", "办理依据", "政策依据", "实施依据", "依据", "结果送达", "送达方式", "办理结果", "审批结果", "结果名称", "结果领取", "领取方式", "补贴标准", "待遇标准", "发放标准", "发放方式", "资助标准", "救助标准", "注意事项", "温馨提示", "特别提醒", "特别提示", "提示", "备注", "常见问题", "办件类型", "事项类型", "办理层级", "表格下载", "中介服务", "权利与义务", "查询方式", "进度查询", "有效期限", "数量限制", "禁止性要求", "申请表", "样表", "网上申报", "申领方式", "申领条件", "申领材料"]
+    [
+        "事项名称",
+        "事项简述",
+        "实施主体",
+        "实施机关",
+        "责任单位",
+        "受理机构",
+        "受理部门",
+        "受理单位",
+        "办理机构",
+        "办理部门",
+        "决定机构",
+        "服务对象",
+        "适用对象",
+        "面向对象",
+        "适用范围",
+        "办理对象",
+        "申请人",
+        "受理条件",
+        "办理条件",
+        "申请条件",
+        "准予批准的条件",
+        "申报条件",
+        "条件",
+        "申请材料",
+        "所需材料",
+        "办理材料",
+        "申报材料",
+        "提交材料",
+        "材料清单",
+        "需要材料",
+        "材料",
+        "办理流程",
+        "办理程序",
+        "办事流程",
+        "申请流程",
+        "流程",
+        "办理步骤",
+        "办理方式",
+        "办理形式",
+        "申请方式",
+        "受理方式",
+        "办理渠道",
+        "办理途径",
+        "网上办理",
+        "在线办理",
+        "线上办理",
+        "线下办理",
+        "网办地址",
+        "办理地点",
+        "办理地址",
+        "受理地点",
+        "受理地址",
+        "办公地址",
+        "办公地点",
+        "地址",
+        "联系地址",
+        "窗口地址",
+        "办理时间",
+        "办公时间",
+        "受理时间",
+        "工作时间",
+        "服务时间",
+        "时间",
+        "办理时限",
+        "办结时限",
+        "法定时限",
+        "法定办结时限",
+        "承诺时限",
+        "承诺办结时限",
+        "办理期限",
+        "时限",
+        "收费标准",
+        "收费依据",
+        "收费情况",
+        "是否收费",
+        "收费",
+        "费用",
+        "咨询电话",
+        "咨询方式",
+        "联系电话",
+        "电话",
+        "联系方式",
+        "监督电话",
+        "投诉电话",
+        "监督投诉",
+        "监督投诉电话",
+        "监督投诉方式",
+        "监督方式",
+        "设定依据",
+        "法律依据",
+        "办理依据",
+        "政策依据",
+        "实施依据",
+        "依据",
+        "结果送达",
+        "送达方式",
+        "办理结果",
+        "审批结果",
+        "结果名称",
+        "结果领取",
+        "领取方式",
+        "补贴标准",
+        "待遇标准",
+        "发放标准",
+        "发放方式",
+        "资助标准",
+        "救助标准",
+        "注意事项",
+        "温馨提示",
+        "特别提醒",
+        "特别提示",
+        "提示",
+        "备注",
+        "常见问题",
+        "办件类型",
+        "事项类型",
+        "办理层级",
+        "表格下载",
+        "中介服务",
+        "权利与义务",
+        "查询方式",
+        "进度查询",
+        "有效期限",
+        "数量限制",
+        "禁止性要求",
+        "申请表",
+        "样表",
+        "网上申报",
+        "申领方式",
+        "申领条件",
+        "申领材料",
+    ]
 )
 _BRACKET_LABEL = re.compile(r"^[【\[]\s*([^】\]\n]{2,16}?)\s*[】\]]\s*[：:]?\s*")
 _COLON_LABEL = re.compile(r"^([\u4e00-\u9fff（）()、/]{2,14})\s*[：:]\s*")
@@ -69,7 +201,7 @@ def cut(lines: Sequence[Line], directory: Directory, *, guide: bool, preface: st
         return _articles(lines, directory, preface)
     if is_dialogue(lines):
         return _dialogue(lines, directory, preface)
-    if guide or guide_labels(lines) >= 4:
+    if guide and _labels_rule(lines):
         drafts = _guide(lines, directory, preface)
         if drafts:
             return drafts
@@ -212,8 +344,10 @@ def _tree(lines: Sequence[Line]) -> _Node:
         token = None if line.is_row else match_token(line.text)
         if token is None and dotted and not line.is_row:
             token = _bare_number(line, last.get(Style.DIGIT, 0))
-        if token is not None and not _believable(token, line, last, stack):
+        if token is not None and not _believable(token, line, last):
             token = None
+        if token is None and not line.is_row:
+            token = _due_number(line, stack)
         if token is not None:
             last[token.style] = token.number
             node = _Node(token.rank, token.label, line.text, token)
@@ -241,7 +375,17 @@ def _bare_number(line: Line, last: int) -> Token | None:
     return None
 
 
-def _believable(token: Token, line: Line, last: dict[Style, int], stack: list[_Node]) -> bool:
+def _due_number(line: Line, stack: list[_Node]) -> Token | None:
+    """「2.100马力以上拖拉机」 behind item 1: a number and not a decimal, because it is due."""
+    match = re.match(r"(\d{1,2})[.．](?=\d)", line.text)
+    if match:
+        for node in stack:
+            if node.token is not None and node.token.style is Style.DIGIT and node.token.number + 1 == int(match[1]):
+                return Token(Style.DIGIT, int(match[1]), match[1], match.end())
+    return None
+
+
+def _believable(token: Token, line: Line, last: dict[Style, int]) -> bool:
     """Whether the number opens an item; a mention (「二、三产业」, 「（二）项」) is out of sequence and reads on."""
     rest = line.text[token.end :].lstrip()
     if not rest and token.style in (Style.DIGIT, Style.DIGIT_BRACKET, Style.HAN):
@@ -250,8 +394,7 @@ def _believable(token: Token, line: Line, last: dict[Style, int], stack: list[_N
         return False
     if token.style is Style.HAN and rest[:1] in "一二三四五六七八九十" and rest[1:2] in "、级类等产":
         return token.number == last.get(Style.HAN, 0) + 1 and len(rest) > 12
-    del stack
-    return True
+    return token.style is not Style.DOTTED or token.number == 1 or token.number == last.get(Style.DOTTED, 0) + 1
 
 
 def _take_closing(root: _Node) -> None:
@@ -410,6 +553,14 @@ def guide_labels(lines: Sequence[Line]) -> int:
         if name in _GUIDE_SET:
             names.add(name)
     return len(names)
+
+
+def _labels_rule(lines: Sequence[Line]) -> bool:
+    """False for a guide written like a 公文 (政府信息公开指南), where 「电话：」 is a line of an item."""
+    items = sum(
+        1 for line in lines if not line.is_row and (t := match_token(line.text)) and t.style is Style.HAN_BRACKET
+    )
+    return guide_labels(lines) * 2 >= items
 
 
 def _row_label(line: Line) -> str:
@@ -598,7 +749,8 @@ def _dialogue(lines: Sequence[Line], directory: Directory, preface: str) -> list
             section = [line]
             continue
         heading = token is not None and len(line.text) <= 40 and line.text[-1] not in "。；：，"
-        if token is not None and heading and token.style <= Style.HAN_BRACKET and len(section) != 1:
+        unanswered = bool(question) and len(section) == 1
+        if token is not None and heading and token.style <= Style.HAN_BRACKET and not unanswered:
             finish()
             path = [step for step in path if step[0] < token.rank]
             path.append((token.rank, line.text))

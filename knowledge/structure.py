@@ -18,7 +18,7 @@ from knowledge.citations import Citation, amends, find_titles, interprets, repea
 from knowledge.dates import find_dates, numeral, parse_date, years_later
 from knowledge.frame import ATTACHMENT_LIST, Frame, Part, secrecy_mark, stated_attribute, take_frame
 from knowledge.headings import match_article
-from knowledge.lines import tidy
+from knowledge.lines import Line, tidy
 from knowledge.model import (
     DisclosureAttribute,
     DocumentKind,
@@ -72,8 +72,10 @@ _SUBJECT = re.compile(
     r"(?:本|该|此|上述|新)(?:法|条例|办法|规定|细则|通知|意见|方案|解释|决定|规则|标准|公告|通告|措施|政策|预案|规划|计划|制度|规程|要点|章程"
     r"|指南|清单|目录|实施|若干|文)|新标准"
 )
-_IN_FORCE = re.compile(r"施行|实施|执行|生效")
-_FROM = re.compile(r"(?:自|从)(?P<when>[^自从，。；\n]{1,40}?)(?:之日)?(?:起|开始)?(?:正式)?(?:施行|实施|执行|生效)$")
+_IN_FORCE = re.compile(r"施行|实施|执行|生效|起试行")
+_FROM = re.compile(
+    r"(?:自|从)(?P<when>[^自从，。；\n]{1,40}?)(?:之日)?(?:起|开始)?(?:正式)?(?:施行|实施|执行|生效|试行)$"
+)
 _SPEAKS_OF_ITSELF = re.compile(
     r"本(?:法|条例|办法|规定|细则|通知|意见|方案|规则|标准|公告|通告|措施|政策|文|制度|规程)[^，。；]{0,30}(?:有效|试行|，)|^\s*有效期"
 )
@@ -104,7 +106,7 @@ def parse(raw: RawDocument, *, path: str, document_id: str, organs: Sequence[Org
     directory = Directory(organs)
     warnings = list(raw.warnings)
     title = _title(frame, known_title or tidy_title(frame.labels.get("标题", "")), path, warnings)
-    guide = bool(_GUIDE_TITLE.search(title)) and not _NOTICE_TITLE.search(title)
+    guide = _is_guide(title, frame)
     passages = _passages(frame.parts, directory, document_id, guide=guide)
     text = "\n".join(line.text for part in frame.parts for line in part.lines if not line.is_row)
     kind = _kind(title, frame, guide)
@@ -224,13 +226,25 @@ def _kind(title: str, frame: Frame, guide: bool) -> DocumentKind:
         return DocumentKind.LAW
     if _CATALOGUE_TITLE.search(title) and not notice:
         return DocumentKind.CATALOGUE
-    main = [line for part in frame.parts if not part.name for line in part.lines]
-    if not notice and not frame.number:
-        if outline.is_dialogue(main):
-            return DocumentKind.FAQ
-        if outline.guide_labels(main) >= 4:
-            return DocumentKind.SERVICE_GUIDE
+    if not notice and not frame.number and outline.is_dialogue(_main_lines(frame)):
+        return DocumentKind.FAQ
     return DocumentKind.POLICY
+
+
+def _main_lines(frame: Frame) -> list[Line]:
+    return [line for part in frame.parts if not part.name for line in part.lines]
+
+
+def _is_guide(title: str, frame: Frame) -> bool:
+    """By its title, or by its sections where it is no 公文 and no interpretation."""
+    if _NOTICE_TITLE.search(title) or _INTERPRETATION_TITLE.search(title) or _FAQ_TITLE.search(title):
+        return False
+    if _GUIDE_TITLE.search(title):
+        return True
+    lines = _main_lines(frame)
+    if frame.number or frame.signers or any(match_article(line.text) for line in lines):
+        return False
+    return outline.guide_labels(lines) >= 4
 
 
 def _is_law(title: str, frame: Frame) -> bool:
