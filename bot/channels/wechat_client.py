@@ -57,7 +57,7 @@ class Tokens(Protocol):
         """Whether the caller alone may fetch."""
 
     def keep_token(self, app_id: str, token: str, expires_at: datetime) -> None:
-        """Store and let go."""
+        """Store a new token."""
 
     def release_token(self, app_id: str) -> None:
         """Let go."""
@@ -163,23 +163,28 @@ class _Client(WeChatClient):  # type: ignore[misc]  # wechatpy has no types
     def access_token(self) -> str:
         """The token in the database, fetched anew by exactly one process when it is missing, old or refused."""
         give_up = time.monotonic() + _FETCH_SECONDS
-        while True:
-            token = self._tokens.token(self.appid, self._clock() + _TOKEN_MARGIN)
-            if token and token != self._refused:
-                self.last_token = token
-                return token
+        while not self._stored():
             if self._tokens.claim_token(self.appid, self._clock(), _FETCH_SECONDS):
                 try:
-                    self.fetch_access_token()
-                except BaseException:
+                    if not self._stored():  # another process may have been done between our look and our claim
+                        self.fetch_access_token()
+                finally:
                     self._tokens.release_token(self.appid)
-                    raise
-                return self.last_token
+                break
             if time.monotonic() > give_up:
                 raise WeChatUnreachable(
                     "another process has been fetching WeChat's token for too long; it is tried again"
                 )
             time.sleep(0.05)
+        return self.last_token
+
+    def _stored(self) -> bool:
+        """Whether the database holds a token that is not known to be refused; it is then ``last_token``."""
+        token = self._tokens.token(self.appid, self._clock() + _TOKEN_MARGIN)
+        if not token or token == self._refused:
+            return False
+        self.last_token = token
+        return True
 
     def forget_token(self) -> None:
         """The token in hand was refused: the next call fetches one."""

@@ -138,17 +138,13 @@ class WeChatStore:
             return claimed.rowcount == 1
 
     def keep_token(self, app_id: str, token: str, expires_at: datetime) -> None:
-        """Store a new token and let go of the claim."""
-        values = {
-            "token_sealed": self._seal.close(token) if token else "",
-            "expires_at": to_stored(expires_at),
-            "lease_until": 0,
-        }
+        """Store a new token."""
+        values = {"token_sealed": self._seal.close(token), "expires_at": to_stored(expires_at)}
         with self._writer.begin() as connection:
             connection.execute(update(tokens).where(tokens.c.app_id == app_id).values(values))
 
     def release_token(self, app_id: str) -> None:
-        """Let go of the claim without a new token."""
+        """Let go of the claim."""
         with self._writer.begin() as connection:
             connection.execute(update(tokens).where(tokens.c.app_id == app_id).values(lease_until=0))
 

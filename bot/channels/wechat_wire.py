@@ -202,8 +202,8 @@ def fit(text: str, limit: int) -> str:
 
 
 def plain(text: str) -> str:
-    """``text`` in which nothing is a tag: WeChat turns ``<a href>`` in a text message into a link."""
-    return _MARKUP.sub("＜", text)
+    """``text`` that XML can hold and in which nothing is a tag: WeChat makes ``<a href>`` in a message a link."""
+    return _MARKUP.sub("＜", clean(text))
 
 
 def linked(text: str, choices: tuple[Choice, ...], limit: int) -> str:
@@ -215,7 +215,7 @@ def linked(text: str, choices: tuple[Choice, ...], limit: int) -> str:
     lines = text.split("\n")
     size = len(text.encode())
     for number, choice in enumerate(choices, 1):
-        label = plain(clean(choice.label))
+        label = plain(choice.label)
         for index, line in enumerate(lines):
             if label and line.lstrip().startswith(str(number)) and label in line:
                 words = clean(choice.send).translate(_RESERVED)
