@@ -23,12 +23,14 @@ from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
 
-from register.calendar import WorkCalendar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bot.app import House, asgi, build, health
 from bot.channels.api import finding_json, reply_json
+from bot.channels.wechat_client import WeChatApi
+from bot.channels.wechat_menu import menu_lines, menu_of
+from bot.channels.wechat_store import WeChatStore
 from bot.config import Settings, load
 from bot.errors import BotError, ConfigError, PortInUse
 from knowledge.errors import KnowledgeError
@@ -45,6 +47,7 @@ from knowledge.model import (
     Validity,
 )
 from register import privacy
+from register.calendar import WorkCalendar
 from register.clock import now_beijing
 from register.errors import RegisterError
 from register.inquiry import Channel, Entry, EntryStatus, Inquiry
@@ -449,6 +452,24 @@ def _claim(host: str, port: int) -> None:
             ) from error
 
 
+def _wechat_menu(args: argparse.Namespace, settings: Settings) -> int:
+    """Set the account's menu to that of the configuration, or show what WeChat holds."""
+    own = settings.wechat
+    menu = menu_of(own.menu) if args.action == "push" else None
+    if not own.app_id or not own.app_secret:
+        raise ConfigError("WeChat's API needs BIANMIN_WECHAT__APP_ID and BIANMIN_WECHAT__APP_SECRET; set both")
+    house = build(settings)
+    try:
+        api = WeChatApi(own.app_id, own.app_secret, WeChatStore(house.engine, house.seal), api_base=own.api_base)
+        if menu is not None:
+            api.push_menu(menu)
+        shown = menu if menu is not None else api.show_menu()
+    finally:
+        house.close()
+    _emit(args, shown, menu_lines(shown) or ["the account has no menu; set one with: bianmin wechat menu push"])
+    return 0
+
+
 def _check(args: argparse.Namespace, settings: Settings) -> int:
     house = build(settings)
     try:
@@ -615,6 +636,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--calendar", type=Path, help="your own working-day file")
 
     command("serve", _serve, "serve the pages and the callbacks")
+
+    sub = command("wechat", _wechat_menu, "the WeChat account's menu: wechat menu push|show")
+    sub.add_argument("what", choices=["menu"])
+    sub.add_argument("action", choices=["push", "show"])
 
     sub = command("check", _check, "say whether the house is in order")
     sub.add_argument("--repair", action="store_true", help="rebuild the index where it is missing or damaged")

@@ -27,11 +27,12 @@ from wechat_phone import AES_KEY, APP_ID, LETTERS, TOKEN, Phone, letter
 
 from bot.channels.wechat import Door, inquiry_of
 from bot.channels.wechat_client import WeChatApi
-from bot.channels.wechat_menu import menu_of
+from bot.channels.wechat_menu import menu_lines, menu_of
 from bot.channels.wechat_outbox import MOST_TRIES, Outbox, next_try, staff_words
 from bot.channels.wechat_store import LONG_TERM, WeChatStore
 from bot.channels.wechat_topics import command_of, concerns, template_of
 from bot.channels.wechat_wire import Wire
+from bot.cli import main
 from bot.config import DataSettings, Settings, WeChatSettings
 from bot.database import migrate, open_engine
 from bot.errors import ConfigError, WeChatRefused, WeChatUnreachable
@@ -774,8 +775,28 @@ def test_the_menu_is_built_from_lines_and_pushed_and_shown(house: House, wechat:
     assert api.show_menu() == {}
 
 
-def test_the_shipped_menu_is_one_that_wechat_takes() -> None:
-    assert menu_of(WeChatSettings().menu)["button"]
+def test_the_shipped_menu_is_one_that_wechat_takes_and_reads_back_as_it_was_written() -> None:
+    lines = WeChatSettings().menu
+    assert menu_lines(menu_of(lines)) == list(lines)
+    assert menu_lines({}) == []
+
+
+def test_the_menu_is_pushed_and_shown_by_command(
+    tmp_path: Path, wechat: FakeWeChat, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BIANMIN_DATA__FOLDER", str(tmp_path))
+    monkeypatch.setenv("BIANMIN_WECHAT__API_BASE", wechat.base)
+    assert main(["wechat", "menu", "push"]) == 2
+    assert "BIANMIN_WECHAT__APP_SECRET" in capsys.readouterr().err
+    for name, value in {"TOKEN": TOKEN, "APP_ID": APP_ID, "APP_SECRET": SECRET}.items():
+        monkeypatch.setenv(f"BIANMIN_WECHAT__{name}", value)
+    assert main(["wechat", "menu", "push", "--json"]) == 0
+    assert wechat.named("menu/create") == [json.loads(capsys.readouterr().out)]
+    wechat.script["menu/get"] = [{"errcode": 40164, "errmsg": "invalid ip"}]
+    assert main(["wechat", "menu", "show"]) == 1
+    told = capsys.readouterr().err
+    assert "IP白名单" in told
+    assert SECRET not in told
 
 
 @pytest.mark.parametrize(

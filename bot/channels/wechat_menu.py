@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bot.errors import ConfigError
@@ -51,6 +51,17 @@ def menu_of(lines: Iterable[str]) -> dict[str, Any]:
     if len(buttons) > MOST_MENUS:
         raise ConfigError(f"[wechat] menu has {len(buttons)} menus at the bottom; WeChat takes {MOST_MENUS}")
     return {"button": buttons}
+
+
+def menu_lines(menu: Mapping[str, Any]) -> list[str]:
+    """A menu as WeChat holds it in the lines of the configuration; what the configuration cannot say shows its type."""
+    lines = []
+    for button in menu.get("button", []):
+        inner = button.get("sub_button") or []
+        for entry in inner if inner else [button]:
+            name = f"{button.get('name', '')}/{entry.get('name', '')}" if inner else str(button.get("name", ""))
+            lines.append(f"{name} = {entry.get('key') or entry.get('url') or entry.get('type', '')}")
+    return lines
 
 
 def _button(line: str, name: str, target: str) -> dict[str, Any]:
