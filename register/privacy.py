@@ -11,10 +11,11 @@ Every pattern is bounded: the time grows with the length of the text, whatever t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from register.words import (
     COMMON_SURNAMES,
@@ -22,11 +23,14 @@ from register.words import (
     FOLLOWS_NAME,
     NOT_GIVEN,
     NOT_GIVEN_LAST,
+    NOT_GIVEN_WORDS,
     NOT_NAMES,
     OFFICE_WORDS,
     PUBLIC_FIGURES,
+    SELDOM_SURNAMES,
     SURNAMES,
     TITLES,
+    WORD_SURNAMES,
     WORKS_WORDS,
 )
 
@@ -164,25 +168,16 @@ _ID15 = re.compile(
     re.ASCII,
 )
 _MOBILE = re.compile(r"(?:0086|86|0)?(1[3-9]\d{9})", re.ASCII)
-_MOBILE_SHAPES = {
-    (11,),
-    (3, 4, 4),
-    (3, 8),
-    (7, 4),
-    (4, 3, 4),
-    (3, 3, 5),
-    (4, 4, 3),
-    (5, 6),
-    (6, 5),
-    (5, 3, 3),
-    (3, 5, 3),
-}
+_MOBILE_SHAPES = {(11,), (3, 4, 4), (3, 8), (7, 4), (4, 3, 4), (3, 3, 5), (4, 4, 3), (5, 3, 3), (3, 5, 3)}
 _LANDLINE = re.compile(r"(010|02\d|0[3-9]\d\d)([2-9]\d{6,7})", re.ASCII)
-_HYPHENED_LANDLINE = re.compile(r"(0\d{2,3})([2-9]\d{6,7})", re.ASCII)
 _LOCAL = re.compile(r"[2-9]\d{6,7}", re.ASCII)
+_LOCAL_SHAPES = {(7,), (8,), (4, 4), (3, 4), (4, 3)}
 _EXTENSION = re.compile(r"[ ]?(?:转|[-－—]|ext\.?)[ ]?[0-9]{1,6}(?![0-9])", re.IGNORECASE)
 _AREA_BEFORE = re.compile(r"[(（]0\d{2,3}[)）][ \-－—]?$", re.ASCII)
-_PHONE_CUE = re.compile(r"(?:电话|座机|固话|家电|传真|tel|phone)(?:号码|号|[：:是为.\s])*$", re.IGNORECASE)
+_PHONE_CUE = re.compile(
+    r"(?:电\s{0,4}话|座机|固话|家电|传真|tel|phone)(?:号码|号|[：:是为.\s]){0,4}(?:[0-9（）()\-－—]{7,14}[、，,;；/或和\s]{1,2}){0,3}$",
+    re.IGNORECASE,
+)
 _CARD_CUE = re.compile(r"(?:卡号|账号|帐号|银行卡|储蓄卡|信用卡|账户|帐户|存折|卡)[^0-9]{0,8}$")
 _CODE_CUE = re.compile(
     r"(?:(?<!证)(?<!证件)编号|单号|流水号?|序列号|索引号|案号|代码|批号|批准文号|许可证号?|注册号|发票号码?|订单号?|条码|追溯码|"
@@ -219,8 +214,7 @@ _LETTERS_OF_CUES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Number:
+class _Number(NamedTuple):
     """Neighbouring groups of digits read as one number."""
 
     view: str
@@ -254,45 +248,46 @@ def _read_at(view: str, groups: list[tuple[int, int]], at: int, run: re.Match[st
     """The best reading of the number that begins with group ``at``, and how many groups it takes."""
     if view[groups[at][0] - 1 : groups[at][0]] == "*":
         return 1, None  # the tail of something masked before
-    numbers = list(_candidates(view, groups, at))
-    last = len(groups) - 1
-    for number in numbers:
-        closing = number.digits
-        end = number.end
-        if len(number.digits) == 17 and at + len(number.sizes) - 1 == last and view[run.end() - 1] in "Xx×":
-            closing, end = number.digits + "X", run.end()
-        if (
-            _ID18.fullmatch(closing)
-            and _bordered(view, number.start, end)
-            and not _CREDIT_CODE_CUE.search(number.before())
-        ):
-            return len(number.sizes), _datum(
-                DatumKind.ID_CARD, number.start, end, f"{closing[:6]}***********{closing[-1]}"
-            )
-    for judge in (_as_mobile, _as_bank_card, _as_landline, _as_old_id):
-        for number in numbers:
-            found = None if number.broken else judge(number)
+    numbers = []
+    for number in _candidates(view, groups, at):
+        if len(number.digits) in (17, 18) and (found := _as_id(number, run)) is not None:
+            return len(number.sizes), found
+        numbers.append(number)
+    for judge, lengths in _JUDGES:
+        for number in reversed(numbers):  # a card of 16 digits may be the head of one of 19
+            if len(number.digits) not in lengths or number.broken:
+                continue
+            found = judge(number)
             if found is not None and _bordered(view, number.start, number.end):
                 return len(number.sizes), found
     return 1, None
 
 
 def _candidates(view: str, groups: list[tuple[int, int]], at: int) -> Iterator[_Number]:
-    """The numbers of up to 19 digits that begin with group ``at``."""
-    digits = ""
-    start = groups[at][0]
-    gaps = ""
-    for stop in range(at, len(groups)):
-        first, last = groups[stop]
-        if stop > at:
-            gaps += view[groups[stop - 1][1] : first]
+    """The numbers of 7 to 19 digits that begin with group ``at``."""
+    start, before = groups[at]
+    digits, sizes, gaps = "", [], ""
+    for first, last in groups[at : at + 19]:
+        gaps += view[before:first]
+        before = last
         digits += view[first:last]
+        sizes.append(last - first)
         if len(digits) > 19:
             return
         if len(digits) >= 7:
-            sizes = tuple(b - a for a, b in groups[at : stop + 1])
-            dashed = stop > at and view[groups[at][1] : groups[at + 1][0]].strip() != ""
-            yield _Number(view, start, last, digits, sizes, "\n" in gaps, dashed)
+            dashed = len(sizes) > 1 and not view[start + sizes[0] : groups[at + 1][0]].isspace()
+            yield _Number(view, start, last, digits, tuple(sizes), "\n" in gaps, dashed)
+
+
+def _as_id(number: _Number, run: re.Match[str]) -> _Find | None:
+    digits, end = number.digits, number.end
+    if len(digits) == 17 and run.end() - end in (1, 2) and number.view[run.end() - 1] in "Xx×":
+        digits, end = digits + "X", run.end()
+    if _ID18.fullmatch(digits) is None or _CREDIT_CODE_CUE.search(number.before()):
+        return None
+    if not _bordered(number.view, number.start, end):
+        return None
+    return _datum(DatumKind.ID_CARD, number.start, end, f"{digits[:6]}***********{digits[-1]}")
 
 
 def _as_mobile(number: _Number) -> _Find | None:
@@ -340,20 +335,23 @@ def _as_landline(number: _Number) -> _Find | None:
     extension = _EXTENSION.match(view, end)
     if extension is not None:
         end = extension.end()
-    match = (_HYPHENED_LANDLINE if number.dashed and number.sizes[0] in (3, 4) else _LANDLINE).fullmatch(digits)
-    if match is not None and (len(number.sizes) <= 3 or number.single_digits):
-        if number.dashed and len(number.sizes) > 1 and number.sizes[0] != len(match[1]):
-            return None
-        if _CODE_CUE.search(number.before()):
-            return None
-        return _datum(DatumKind.LANDLINE, number.start, end, f"{match[1]}-*******")
-    if _LOCAL.fullmatch(digits) is None or len(number.sizes) > 2:
+    area_size = number.sizes[0] if number.dashed and number.sizes[0] in (3, 4) and digits[0] == "0" else 0
+    if area_size:
+        area = digits[:area_size] if _LOCAL.fullmatch(digits, area_size) else ""
+    else:
+        match = _LANDLINE.fullmatch(digits)
+        area = match[1] if match else ""
+    sizes = number.sizes
+    grouped = number.single_digits or len(sizes) == 1 or (sizes[0] == len(area) and sizes[1:] in _LOCAL_SHAPES)
+    if area and grouped and not _CODE_CUE.search(number.before()):
+        return _datum(DatumKind.LANDLINE, number.start, end, f"{area}-*******")
+    if _LOCAL.fullmatch(digits) is None or sizes not in _LOCAL_SHAPES:
         return None
-    before = number.before()
-    area = _AREA_BEFORE.search(before)
-    if area is not None:
-        start = number.start - len(area[0])
-        return _datum(DatumKind.LANDLINE, start, end, f"{area[0].rstrip(' -－—')}*******")
+    before = number.before(60)
+    bracketed = _AREA_BEFORE.search(before)
+    if bracketed is not None:
+        start = number.start - len(bracketed[0])
+        return _datum(DatumKind.LANDLINE, start, end, f"{bracketed[0].rstrip(' -－—')}*******")
     if _PHONE_CUE.search(before):
         return _datum(DatumKind.LANDLINE, number.start, end, "*******")
     return None
@@ -367,6 +365,14 @@ def _as_old_id(number: _Number) -> _Find | None:
     if len(number.sizes) == 1 and _AMOUNT_AFTER.match(number.view, number.end):
         return None
     return _datum(DatumKind.ID_CARD, number.start, number.end, f"{number.digits[:6]}********{number.digits[-1]}")
+
+
+_JUDGES: tuple[tuple[Callable[[_Number], _Find | None], range], ...] = (
+    (_as_mobile, range(11, 16)),
+    (_as_bank_card, range(16, 20)),
+    (_as_landline, range(7, 13)),
+    (_as_old_id, range(15, 16)),
+)
 
 
 def _bordered(view: str, start: int, end: int) -> bool:
@@ -442,7 +448,7 @@ def _mails(view: str) -> Iterator[_Find]:
 
 _ACCOUNT = re.compile(
     r"(?<![A-Za-z])(?:(?P<qq>[Qq][Qq]|扣扣)|(?P<wechat>微信|[VvWw][Xx]|[Vv]信|薇信|[Ww]e[Cc]hat|weixin))"
-    r"(?P<link>(?:号码|号|账号|ID|id|[：:是为\s]){0,4})"
+    r"(?P<link>(?:号码|号|账号|[Ii][Dd](?![A-Za-z0-9])|[：:是为\s]){0,4})"
     r"(?P<value>[A-Za-z][A-Za-z0-9_\-]{5,19}|[0-9]{5,11})(?![A-Za-z0-9_@年月日.\-])"
 )
 
@@ -463,16 +469,19 @@ def _accounts(view: str) -> Iterator[_Find]:
 # ---- home addresses ------------------------------------------------------------------------------------------
 
 _NUM = r"(?:[0-9]{1,5}|[一二三四五六七八九十百零〇]{1,5}|[A-Za-z甲乙丙丁东西南北])(?:[-－之][0-9]{1,5})?"
-_HOME_UNIT = re.compile("[0-9一二三四五六七八九十百零〇甲乙丙丁A-Za-z东西南北](?:号|栋|幢|座|单元|室|组|社|队|户|弄)")
+_HOME_UNIT = re.compile(
+    "[0-9一二三四五六七八九十百零〇甲乙丙丁A-Za-z东西南北](?:号|栋|幢|座|单元|楼|室|组|社|队|小组|村民小组|弄)"
+)
 _HOME = re.compile(
     r"(?P<place>村|社区|小区|新村|花园|家园|公寓|嘉园|苑|院|屯|庄|里|家属楼|居委会|路|街|巷|胡同|大道|弄)"
-    rf"(?P<detail>(?:[ ，,]?{_NUM}(?:号楼|号院|号|栋|幢|座|单元|楼|层|室|村民小组|小组|组|社|队|户|弄|巷)){{1,6}}"
+    rf"(?P<detail>(?:[ ，,]?{_NUM}(?:号楼|号院|号|栋|幢|座|单元|楼|层|室|村民小组|小组|组|社|队|弄|巷)){{1,6}}"
     rf"(?:[ -]?[0-9]{{3,4}}(?![0-9年]))?)"
 )
 _HOME_CUE = re.compile(
-    r"(?:住址|家庭地址|家庭住址|详细地址|通讯地址|通信地址|收件地址|邮寄地址|家住|住在|现住|居住在|居住于|居住地|户籍地|户籍所在地|"
-    r"户籍|我家在|家在|住所|户口所在地|住)(?:址|地)?[：:为是在于\s]*$"
+    r"(?:住址|家庭地址|家庭住址|家住|住在|现住|居住在|居住于|居住地|户籍地|户籍所在地|户籍|我家在|家在|住所|户口所在地|住)(?:址|地)?"
+    r"[：:为是在于\s]*$"
 )
+_MAIL_CUE = re.compile(r"(?:详细|收件|收货|寄送|送达)地址[：:为是在于\s]*$")
 _OFFICE_CUE = re.compile(
     r"(?:办公|办理|服务|受理|窗口|单位|经营|注册|机关|现场|报名|咨询|领取|缴费|接访)(?:地址|地点|场所|住所)[：:为是在于\s]*$"
 )
@@ -486,7 +495,7 @@ _ADDRESS_STARTS = re.compile(
 )
 _OFFICE_AFTER = re.compile("[ ，,]?[一-龥]{0,6}?(?:" + "|".join(OFFICE_WORDS) + ")")
 _WORKS_AFTER = re.compile("|".join(WORKS_WORDS))
-_STRONG_UNIT = re.compile("栋|幢|单元|室|号楼|户")
+_STRONG_UNIT = re.compile("栋|幢|单元|室|号楼")
 _GROUP_UNIT = re.compile("组|社|队")
 _ROADS = frozenset({"路", "街", "巷", "胡同", "大道", "弄", "院", "里"})
 
@@ -505,6 +514,7 @@ def _addresses(view: str) -> Iterator[_Find]:
         home = _HOME_CUE.search(before) is not None
         if not home and (_OFFICE_CUE.search(before) or _OFFICE_AFTER.match(view, match.end())):
             continue
+        home = home or _MAIL_CUE.search(before) is not None
         if home or _is_home(match["place"], match["detail"], kept, view, match.end()):
             yield _datum(DatumKind.ADDRESS, start, match.end(), f"{kept}****")
 
@@ -536,6 +546,9 @@ _CUES_BEFORE = (
     "委托人",
     "监护人",
     "姓名",
+    "姓 名",
+    "姓　名",
+    "姓  名",
     "名字",
     "本人",
     "我叫",
@@ -549,6 +562,7 @@ _NAME_BEFORE = re.compile(
 )
 _HONORIFIC = re.compile("|".join(_HONORIFICS))
 _MINORITY_NAME = re.compile(r"[一-龥]{1,8}(?:[·•][一-龥]{1,8}){1,3}")
+_SPACED_NAME = re.compile(r"([一-龥])[ \u3000]{1,2}[一-龥](?![一-龥])")
 _TRADES = frozenset("人生员民主者工户长师")
 
 
@@ -560,9 +574,15 @@ def _names_after_cues(view: str) -> Iterator[_Find]:
             yield _datum(DatumKind.NAME, start, foreign.end(), f"{foreign[0][0]}**")
             continue
         firm = match["cue"].endswith("叫") or match["link"].strip() in ("：", ":", "叫")
+        apart = _SPACED_NAME.match(view, start) if firm else None
+        if apart is not None and apart[1] in SURNAMES:
+            yield _datum(DatumKind.NAME, start, apart.end(), f"{apart[1]}**")
+            continue
         length = _name_at(view, start, firm, loose=match["cue"] == "我是")
-        if length:
+        while length:
             yield _name(view, start, length)
+            start += length + 1
+            length = _name_at(view, start, False, loose=False) if view[start - 1 : start] == "、" else 0
 
 
 def _names_before_honorifics(view: str) -> Iterator[_Find]:
@@ -580,10 +600,12 @@ def _name(view: str, start: int, length: int) -> _Find:
 def _name_at(view: str, start: int, firm: bool, loose: bool) -> int:
     """Length of the name that begins here, 0 for none. ``firm``: the cue leaves no doubt that a name follows."""
     surname = 2 if view[start : start + 2] in COMPOUND_SURNAMES else 1
-    lengths = [surname + 2, surname + 1]
+    lengths = (surname + 2, surname + 1)
+    if view[start + surname : start + surname + 2] in TITLES:
+        return 0  # 王科长
     for length in lengths:
         word = view[start : start + length]
-        if _is_name(word, surname) and _name_ends(view, start + length):
+        if _is_name(word, surname) and _name_ends(view, start + length, word):
             if loose and (word[-1] in _TRADES or word[0] not in COMMON_SURNAMES):
                 continue
             return length
@@ -608,7 +630,9 @@ def _name_until(view: str, end: int) -> _Find | None:
             return None
         if not _is_name(word, surname):
             continue
-        if length == 3 and word[0] not in COMMON_SURNAMES and word[1] in COMMON_SURNAMES:
+        if word[0] in SELDOM_SURNAMES or (
+            length == 3 and word[0] not in COMMON_SURNAMES and word[1] in COMMON_SURNAMES
+        ):
             continue  # 「和李明同志」
         if length == 2 and view[end - 4 : end - 2] in COMPOUND_SURNAMES:
             continue
@@ -626,14 +650,17 @@ def _is_name(word: str, surname: int) -> bool:
         word[:2] not in NOT_NAMES
         and word not in PUBLIC_FIGURES
         and given not in TITLES
+        and given not in NOT_GIVEN_WORDS
         and (given[0] not in NOT_GIVEN or given[0] == "某")
         and given[-1] not in NOT_GIVEN_LAST
     )
 
 
-def _name_ends(view: str, end: int) -> bool:
+def _name_ends(view: str, end: int, word: str) -> bool:
     following = view[end : end + 2]
-    return not following or not ("一" <= following[0] <= "龥") or following.startswith(_FOLLOWS_NAME)
+    if not following or not ("一" <= following[0] <= "龥"):
+        return word[0] not in SELDOM_SURNAMES
+    return word[0] not in WORD_SURNAMES and following.startswith(_FOLLOWS_NAME)
 
 
 _FOLLOWS_NAME = tuple(FOLLOWS_NAME)
