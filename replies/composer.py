@@ -30,7 +30,6 @@ from jinja2 import (
     TemplateError,
     TemplateNotFound,
     TemplateSyntaxError,
-    UndefinedError,
     meta,
     nodes,
 )
@@ -48,7 +47,7 @@ from register.inquiry import (
     Source,
     Step,
 )
-from replies import guide
+from replies import guide, preview, triage
 from replies.errors import TemplateMissing
 from replies.kinds import failed
 from replies.model import Contact, Decision, OfficeInfo
@@ -357,13 +356,13 @@ class Composer:
             self._check_source(name)
         for kind in ReplyKind:
             self._check_exists(kind, "")
-        from replies import preview, triage  # preview builds its samples with this room's own rules
-
+        own = {channel for channel in Channel for name in names if name.endswith(f".{channel.value}.txt.j2")}
+        channels = sorted({Channel.WEB, Channel.WECHAT} | own)
         for rule in triage.shipped():
             self._check_exists(rule.kind.reply, rule.template)
         for sample in preview.samples(self._office):
             self._check_exists(sample.decision.kind, sample.decision.variant)
-            for channel in Channel:
+            for channel in channels:
                 self._check_sample(sample.decision, channel)
         return tuple(names)
 
@@ -407,7 +406,7 @@ class Composer:
         try:
             template = self._find(decision.kind, decision.variant, channel.value)
             parts, _ = self._parts(template, self._words(decision, channel, marks))
-        except (UndefinedError, TemplateError, TypeError, IndexError) as error:
+        except Exception as error:  # a template can break in any way; whatever it is has to be named here
             raise TemplateMissing(f"{self._where(error)}: {error}") from error
         own = _MARK.sub("", "\n".join(parts.values()))
         for word in FORBIDDEN:
@@ -427,8 +426,11 @@ class Composer:
         raise TemplateMissing(f"{name} is missing; add it")
 
     def _where(self, error: BaseException) -> str:
-        frames = traceback.extract_tb(error.__traceback__)
-        named = [frame for frame in frames if frame.filename.endswith(".j2")]
+        try:
+            self._environment.handle_exception()  # raises the same error with the template's own line numbers
+        except Exception as again:
+            error = again
+        named = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(".j2")]
         return f"{named[-1].filename}:{named[-1].lineno}" if named else "template"
 
 

@@ -25,12 +25,16 @@ _WELCOME = frozenset(("subscribe", "scan", "start"))
 _DIGITS = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
 _ORDINAL = re.compile(
     r"^(?:我?(?:要|选|看|想看|想要|回复|按)?)第?\s*(?:选项)?([0-9]{1,2}|[一二两三四五六七八九十])\s*"
-    r"(?:个|项|条|号|种|吧|那个|这个|的|[.。、!！)）])*$"
+    r"(?:个|项|条|号|种|吧|那个|这个|的|[.。、!！?？)）])*$"
 )
 _LAST = re.compile(r"^(?:我?(?:要|选|看))?(?:最后|末)(?:一)?(?:个|项|条)?(?:那个)?$")
 _POINTING = re.compile(r"(那个|那条|那项|这个|这条|的那个|的|吧|我要|我选|我想看|我想问|选|看|要|想|是|就)")
 _NUMBER_SPARE = re.compile(
     r"(查询|查找|查一下|查|找一下|找|看一下|看|请问|的|这个|那个|文件|全文|原文|内容|我要|我想|想|要|有没有|是什么)"
+)
+# What people write before a 文号 without a space.
+_REQUEST = re.compile(
+    r"^(?:请问|麻烦|帮我|给我|我|想要|想|要|看看|看一下|看|查一下|查询|查找|查看|查|找一下|找|问|有没有|发|按|据)+(?=..+〔)"
 )
 _WHAT_ABOUT = re.compile(r"^那?(?:么)?(.{1,8}?)(?:呢|咋办|怎么算|的话)[?？。]*$")
 
@@ -102,13 +106,20 @@ def advance(
         updated_at=now,
         choices=pending,
         asked_back=asking_back or (reply.kind is ReplyKind.CHOICES and conversation.asked_back),
-        question=(turn.question or conversation.question) if waits else "",
+        question=_pending(conversation, turn) if waits else "",
         subject=turn.subject or conversation.subject,
         document=decision.hits[0].document.id if answered and decision.hits else conversation.document,
         more=reply.more,
         last_entry=judged,
         slots=slots,
     )
+
+
+def _pending(conversation: Conversation, turn: Turn) -> str:
+    """The question that choices or a question back belong to: the first one asked, so that it does not grow."""
+    if turn.followup and conversation.question:
+        return conversation.question
+    return turn.question or conversation.question
 
 
 def _event(event: str, plain: str) -> tuple[TurnKind | None, str] | None:
@@ -149,11 +160,12 @@ def _question(plain: str, conversation: Conversation, words: Dialogue) -> Turn:
     number = next(iter(find_numbers(body, lenient=True)), None)
     if number is not None:
         rest = letters(_NUMBER_SPARE.sub("", body[: number.start] + " " + body[number.end :]))
+        canonical = _REQUEST.sub("", number.canonical)
         return Turn(
             kind=TurnKind.QUESTION,
-            question=number.canonical if len(rest) < 2 else body,
-            filters=Filters(number=number.canonical),
-            subject=number.canonical,
+            question=canonical if len(rest) < 2 else body,
+            filters=Filters(number=canonical),
+            subject=canonical,
             number_only=len(rest) < 2,
             shortened=shortened,
             triage=found,
@@ -182,7 +194,7 @@ def _inherit(main: str, conversation: Conversation, words: Dialogue) -> Turn | N
     length = len(letters(main))
     own = words.core(main)
     waits = conversation.asked_back or bool(conversation.choices)
-    complete = len(own) >= 2 and words.aspect(main) is not None
+    complete = len(own) >= 2 and words.question.search(main) is not None
     if waits and conversation.question and length <= (14 if conversation.asked_back else 8) and not complete:
         joined = _join(conversation.question, main)
         return Turn(
@@ -190,7 +202,7 @@ def _inherit(main: str, conversation: Conversation, words: Dialogue) -> Turn | N
             question=joined,
             followup=True,
             vagueness=Vagueness.CLEAR if len(own) >= 2 else words.vagueness(joined),
-            subject=words.subject(joined),
+            subject=echo(words.subject(joined)),
             aspect=_code(words, main) or _code(words, conversation.question),
             wants_creation=words.creates(joined),
         )

@@ -50,6 +50,7 @@ class Dialogue:
     filler: re.Pattern[str]  # phrases of two characters and more
     particles: frozenset[str]  # words of one character, dropped only where they stand alone
     generic: re.Pattern[str]
+    question: re.Pattern[str]  # words that make a sentence a question
     creation: re.Pattern[str]
     not_creation: re.Pattern[str] | None
     aside: re.Pattern[str]
@@ -132,6 +133,9 @@ def load(path: Path | None = None) -> Dialogue:
         particles=frozenset(word for word in filler if len(word) == 1),
         generic=_longest_first(
             data.strings(words.get("generic", []), f"{source} [words] generic"), f"{source} [words]"
+        ),
+        question=_longest_first(
+            data.strings(words.get("question", []), f"{source} [words] question"), f"{source} [words]"
         ),
         creation=_needed(data.strings(creation.get("patterns", []), where), where),
         not_creation=data.pattern(data.strings(creation.get("except", []), where), where),

@@ -231,7 +231,7 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
             decision=kinds.enrich(answer.decision, links=((LinkKind.INTERPRETS, _PLAIN.document, True),)),
         ),
         of("answer 两个问题", f"{fee}？另外低保怎么申请", finding(fee, [PENSION], 0.9)),
-        of("choices", "补贴标准怎么定", finding("补贴标准", [PENSION, _OTHER], 0.4)),
+        of("choices", "创业补贴标准怎么定", finding("补贴标准", [PENSION, _OTHER], 0.4)),
         of("choices/one", "养老钱怎么交", finding("养老钱", [PENSION], 0.4)),
         of("choices/again", "7", None, offered),
         of("clarify", "怎么申请", finding("怎么申请", [PENSION, _OTHER], 0.1)),

@@ -16,11 +16,16 @@ _SOFT_BREAKS = "，,、：: "
 
 
 def tidy(text: str) -> str:
-    """Normalise what a person typed: NFKC, no control, format, surrogate or private characters, single spaces."""
+    """Normalise what a person typed: no control, format, surrogate or private characters, single spaces.
+
+    Letters and digits become their plain forms (NFKC); signs stay as typed, so that Chinese punctuation can be shown back.
+    """
     kept = []
-    for character in unicodedata.normalize("NFKC", text):
+    for character in unicodedata.normalize("NFC", text):
         category = unicodedata.category(character)
-        if category[0] == "C":
+        if category[0] in "LN":
+            kept.append(unicodedata.normalize("NFKC", character))
+        elif category[0] == "C":
             kept.append(" " if character in "\t\n\r\x0b\x0c\x85" else "")
         elif category in ("Zl", "Zp", "Zs"):
             kept.append(" ")

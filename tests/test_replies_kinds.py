@@ -1,0 +1,257 @@
+"""Which kind of reply is due: hand-made findings, one rule at a time."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from replies_samples import OFFICE, PENSION, context, finding, hit, talking
+
+from knowledge.model import DocumentKind, Finding, Organ, OrganMatch, OrganRelation, Validity
+from register.inquiry import Choice, Conversation, ReplyKind
+from replies.conversation import read
+from replies.kinds import choose, enrich
+from replies.model import Decision, Missing
+
+NEW = Conversation("c")
+OTHER = hit("青禾县就业创业补贴办法", "一次性创业补贴标准为5000元。", document="d5", score=6.0, lead="一次性创业补贴")
+BUREAU = Organ(name="青禾县民政局", short_name="县民政局", phone="0999-5550140")
+TAX = Organ(name="国家税务总局青禾县税务局", relation=OrganRelation.VERTICAL)
+OWN = Organ(name="青禾县人民政府办公室", relation=OrganRelation.OWN)
+
+
+def decide(text: str, found: Finding | None = None, state: Conversation = NEW) -> Decision:
+    return choose(read(text, state), found, state, context())
+
+
+def match(organ: Organ, score: float) -> OrganMatch:
+    return OrganMatch(organ, score, ("最低生活保障",))
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "organs", "kind", "rule"),
+    [
+        ("养老保险一年交多少", 0.9, [], ReplyKind.ANSWER, "answer"),
+        ("养老保险一年交多少", 0.5, [], ReplyKind.ANSWER, "answer"),
+        ("养老保险一年交多少", 0.49, [], ReplyKind.CHOICES, "choices"),
+        ("养老保险一年交多少", 0.25, [], ReplyKind.CHOICES, "choices"),
+        ("养老保险一年交多少", 0.24, [], ReplyKind.NOT_FOUND, "not_found"),
+        ("养老保险一年交多少", 0.9, [match(BUREAU, 0.9)], ReplyKind.ANSWER, "answer"),
+        ("养老保险一年交多少", 0.4, [match(BUREAU, 0.9)], ReplyKind.CHOICES, "choices"),
+        ("养老保险一年交多少", 0.1, [match(BUREAU, 0.9)], ReplyKind.NOT_HELD, "not_held"),
+        ("养老保险一年交多少", 0.1, [match(BUREAU, 0.1)], ReplyKind.NOT_FOUND, "not_found"),
+        ("养老保险一年交多少", 0.1, [match(OWN, 0.9), match(BUREAU, 0.8)], ReplyKind.NOT_FOUND, "not_found"),
+        ("个人所得税汇算清缴", 0.4, [match(TAX, 0.9)], ReplyKind.NOT_HELD, "not_held.outside"),
+        ("个人所得税汇算清缴", 0.4, [match(TAX, 0.4)], ReplyKind.CHOICES, "choices"),
+        ("统计历年各乡镇参保人数", 0.1, [], ReplyKind.NEEDS_CREATION, "creation"),
+        ("统计历年各乡镇参保人数", 0.4, [match(BUREAU, 0.9)], ReplyKind.NEEDS_CREATION, "creation"),
+        ("统计历年各乡镇参保人数", 0.6, [], ReplyKind.NEEDS_CREATION, "creation"),
+        ("统计历年各乡镇参保人数", 0.9, [], ReplyKind.ANSWER, "answer"),
+        ("给我开一份贫困证明", 0.1, [], ReplyKind.NEEDS_CREATION, "creation"),
+        ("怎么申请", 0.4, [], ReplyKind.CLARIFY, "clarify"),
+        ("怎么申请", 0.1, [match(BUREAU, 0.9)], ReplyKind.CLARIFY, "clarify"),
+        ("社保", 0.1, [], ReplyKind.CLARIFY, "clarify"),
+        ("停水了啥时候来", 0.1, [], ReplyKind.REFER, "triage.utility.water"),
+        ("停水了啥时候来", 0.9, [], ReplyKind.ANSWER, "answer"),
+        ("投诉电话是多少", 0.9, [], ReplyKind.ANSWER, "answer"),
+        ("投诉电话是多少", 0.3, [], ReplyKind.REFER, "triage.complaint.how"),
+    ],
+)
+def test_confidence_and_question_decide(
+    text: str, confidence: float, organs: list[OrganMatch], kind: ReplyKind, rule: str
+) -> None:
+    decision = decide(text, finding(text, [PENSION, OTHER], confidence, organs=organs))
+    assert (decision.kind, decision.rule) == (kind, rule)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "rule"),
+    [
+        ("我家着火了", ReplyKind.REFER, "triage.emergency.fire"),
+        ("我不想活了", ReplyKind.REFER, "triage.emergency.life"),
+        ("我要投诉", ReplyKind.REFER, "triage.complaint"),
+        ("我要申请政府信息公开", ReplyKind.APPLICATION, "triage.application"),
+        ("查询申请进度", ReplyKind.PROGRESS, "triage.progress"),
+        ("想买冰毒", ReplyKind.SMALLTALK, "sensitive.refuse"),
+        ("你好", ReplyKind.SMALLTALK, "turn.greeting"),
+        ("菜单", ReplyKind.MENU, "turn.menu"),
+        ("人工", ReplyKind.HANDOVER, "turn.human"),
+        ("👍", ReplyKind.CLARIFY, "turn.empty"),
+        ("继续", ReplyKind.SMALLTALK, "continue.nothing"),
+    ],
+)
+def test_some_messages_need_no_search(text: str, kind: ReplyKind, rule: str) -> None:
+    assert not read(text, NEW).needs_search
+    decision = decide(text)
+    assert (decision.kind, decision.rule) == (kind, rule)
+
+
+def test_a_question_without_a_finding_fails_courteously() -> None:
+    assert decide("低保怎么申请").kind is ReplyKind.FAILED
+
+
+def test_an_empty_library_says_that_it_is_being_prepared() -> None:
+    decision = decide("低保怎么申请", finding("低保", documents=0))
+    assert (decision.kind, decision.variant) == (ReplyKind.FAILED, "empty")
+
+
+def test_one_question_back_and_never_a_second() -> None:
+    asked = talking(asked_back=True, question="怎么申请")
+    decision = decide("有什么好政策", finding("政策", [PENSION], 0.1), asked)
+    assert decision.kind is ReplyKind.UNCLEAR
+    assert decision.nearest
+
+
+def test_refusing_all_choices_leads_to_one_question_and_then_to_help() -> None:
+    offering = talking(choices=(Choice("甲", "甲"), Choice("乙", "乙")))
+    assert decide("都不是", None, offering).kind is ReplyKind.CLARIFY
+    asked = talking(asked_back=True, question="x", choices=(Choice("甲", "甲"),))
+    assert decide("都不是", None, asked).kind is ReplyKind.UNCLEAR
+
+
+def test_a_bare_word_is_asked_for_its_side_and_a_bare_wish_for_its_matter() -> None:
+    assert decide("社保", finding("社保", [PENSION], 0.1)).missing is Missing.ASPECT
+    assert decide("怎么申请", finding("申请", [PENSION], 0.1)).missing is Missing.MATTER
+
+
+def test_a_clarification_asks_for_the_year_where_only_the_year_differs() -> None:
+    hits = [
+        hit("青禾县2025年高龄津贴发放方案", "津贴。", document="a", written_on=date(2025, 1, 1)),
+        hit("青禾县2026年高龄津贴发放方案", "津贴。", document="b", written_on=date(2026, 1, 1)),
+    ]
+    assert decide("津贴", finding("津贴", hits, 0.1)).missing in (Missing.MATTER, Missing.YEAR)
+    assert decide("高龄", finding("高龄", hits, 0.1)).missing is Missing.YEAR
+
+
+def test_a_clarification_asks_for_the_place_where_only_the_organ_differs() -> None:
+    hits = [
+        hit("汛期值班安排", "值班。", document="a", issuer="柳溪镇人民政府"),
+        hit("汛期值班安排", "值班。", document="b", issuer="石桥镇人民政府"),
+    ]
+    assert decide("汛期", finding("汛期", hits, 0.1)).missing is Missing.PLACE
+
+
+def test_choices_are_at_most_four_and_tell_each_other_apart() -> None:
+    hits = [hit(f"青禾县补贴办法之{n}", "补贴。", document=f"d{n}", lead="补贴标准") for n in range(7)]
+    decision = decide("补贴标准怎么定的", finding("补贴", hits, 0.4))
+    labels = [choice.label for choice in decision.choices]
+    assert len(labels) == len(set(labels)) == 4
+    assert all(len(label) <= 60 for label in labels)
+
+
+def test_two_documents_that_fit_a_short_question_equally_are_offered() -> None:
+    twins = [hit("甲县奖励办法", "奖励。", document="a"), hit("乙类奖励办法", "奖励。", document="b", score=9.95)]
+    assert decide("学区划分", finding("学区划分", twins, 0.9)).rule == "answer.ambiguous"
+    far = [twins[0], hit("乙类奖励办法", "奖励。", document="b", score=5.0)]
+    assert decide("学区划分", finding("学区划分", far, 0.9)).kind is ReplyKind.ANSWER
+
+
+def test_a_repealed_text_gives_way_to_one_in_force_that_fits_as_well() -> None:
+    old = hit("养老保险办法", "交100元。", document="a", validity=Validity.REPEALED, matched=("养老", "交"))
+    new = hit("养老保险新办法", "交200元。", document="b", score=9.0, matched=("养老", "交"))
+    decision = decide("养老保险一年交多少", finding("x", [old, new], 0.9))
+    assert decision.hits[0] is new
+    assert decision.validity_of == ""
+    assert decision.rule == "answer.replaced"
+
+
+def test_a_repealed_text_that_stands_alone_is_quoted_under_a_warning() -> None:
+    old = hit("养老保险办法", "交100元。", document="a", validity=Validity.REPEALED)
+    unlike = hit("农机办法", "补300元。", document="b", score=2.0)
+    decision = decide("养老保险一年交多少", finding("x", [old, unlike], 0.9))
+    assert decision.hits[0] is old
+    assert decision.validity_of == "repealed"
+
+
+@pytest.mark.parametrize(
+    ("expires_on", "effective_on", "validity", "warning"),
+    [
+        (date(2026, 11, 19), None, Validity.IN_FORCE, "expired"),
+        (date(2026, 11, 20), None, Validity.IN_FORCE, ""),
+        (None, date(2026, 12, 1), Validity.IN_FORCE, "not_yet"),
+        (None, None, Validity.AMENDED, "amended"),
+        (None, None, Validity.EXPIRED, "expired"),
+        (None, None, Validity.NOT_YET, "not_yet"),
+    ],
+)
+def test_what_does_not_bind_today_is_marked(
+    expires_on: date | None, effective_on: date | None, validity: Validity, warning: str
+) -> None:
+    text = hit("办法", "交200元。", validity=validity, expires_on=expires_on, effective_on=effective_on)
+    assert decide("养老保险一年交多少", finding("x", [text], 0.9)).validity_of == warning
+
+
+def test_an_interpretation_of_the_very_document_speaks_first() -> None:
+    plain = hit("《城乡居民基本养老保险实施办法》政策解读", "自己选。", kind=DocumentKind.INTERPRETATION, document="d2")
+    unrelated = hit("《农机办法》政策解读", "自己选。", kind=DocumentKind.INTERPRETATION, document="d3")
+    text = "养老保险一年交多少"
+    assert decide(text, finding(text, [PENSION, unrelated, plain], 0.9)).plain is plain
+    assert decide(text, finding(text, [PENSION, unrelated], 0.9)).plain is None
+
+
+def test_the_guide_is_opened_only_when_it_is_quoted_first() -> None:
+    guide = hit("参保办事指南", "身份证。", kind=DocumentKind.SERVICE_GUIDE, document="g")
+    text = "养老保险带什么材料"
+    decision = decide(text, finding(text, [guide, PENSION], 0.9))
+    assert decision.guide_wanted == "g"
+    assert enrich(decision, guide=(guide.passage,)).guide_wanted == ""
+    assert decide(text, finding(text, [PENSION, guide], 0.9)).guide_wanted == ""
+
+
+def test_a_number_that_is_held_is_answered_with_the_document_from_its_beginning() -> None:
+    late = hit("办法", "尾。", number="青政发〔2024〕5号", ordinal=9)
+    early = hit("办法", "头。", number="青政发〔2024〕5号", ordinal=1)
+    decision = decide("青政发[2024]5号", finding("x", [late, early], 0.0))
+    assert (decision.kind, decision.hits[0]) == (ReplyKind.ANSWER, early)
+
+
+def test_a_number_that_is_not_held_is_a_miss_whatever_else_was_found() -> None:
+    decision = decide("青政发〔2031〕99号", finding("x", [PENSION], 0.9))
+    assert (decision.kind, decision.rule, decision.number) == (
+        ReplyKind.NOT_FOUND,
+        "number.missed",
+        "青政发〔2031〕99号",
+    )
+
+
+def test_not_held_puts_the_organs_own_documents_first() -> None:
+    theirs = hit("社会救助指引", "低保。", document="m", issuer="青禾县民政局", score=1.0)
+    text = "孤儿生活费怎么领取手续"
+    decision = decide(text, finding(text, [PENSION, theirs], 0.1, organs=[match(BUREAU, 0.8)]))
+    assert decision.nearest[0] is theirs
+
+
+def test_a_pick_is_answered_whatever_the_confidence() -> None:
+    state = talking(choices=(Choice("养老保险", "养老保险"),), question="x", slots={"pick.1": "d1 d1-3"})
+    assert decide("1", finding("x", [OTHER, PENSION], 0.01), state).hits[0] is PENSION
+
+
+def test_misses_show_three_documents_and_never_one_twice() -> None:
+    hits = [hit(f"文{n // 2}", "字。", document=f"d{n // 2}", ordinal=n) for n in range(10)]
+    decision = decide("观光船几点开船票价", finding("x", hits, 0.1))
+    assert [near.document.id for near in decision.nearest] == ["d0", "d1", "d2"]
+
+
+def test_the_hotline_of_the_office_replaces_the_general_one() -> None:
+    from dataclasses import replace
+
+    ctx = replace(context(), office=replace(OFFICE, hotline="8890"))
+    decision = choose(read("我要投诉", NEW), None, NEW, ctx)
+    assert "8890" in {contact.phone for contact in decision.contacts}
+
+
+def test_every_convenience_reply_names_its_basis() -> None:
+    for text, organs, state in (
+        ("观光船几点开船票价", [], NEW),
+        ("观光船几点开船票价", [match(BUREAU, 0.9)], NEW),
+        ("统计历年各乡镇参保人数", [], NEW),
+        ("有什么好政策", [], talking(asked_back=True, question="怎么办")),
+    ):
+        decision = decide(text, finding(text, [PENSION], 0.1, organs=organs), state)
+        assert decision.kind.convenience
+        assert decision.basis
+
+
+def test_alerting_words_are_told_to_staff() -> None:
+    assert decide("我不想活了").alert
+    assert not decide("我要投诉").alert
