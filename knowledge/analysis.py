@@ -2,7 +2,7 @@
 
 Everything that compares texts goes through :func:`normalise` first: full-width forms (NFKC), capitals, traditional
 characters and Chinese numerals are folded, so that 「二十個工作日」 and 「20个工作日」 are the same text. Tokens are words
-(rjieba, search mode) and character bigrams; both are cut from the normal form.
+(rjieba) and character bigrams; both are cut from the normal form.
 """
 
 from __future__ import annotations
@@ -144,8 +144,8 @@ def normalise(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Words of a normalised text in reading order, long words also in parts, function words left out."""
-    return [w for w in rjieba.cut_for_search(text, True) if w not in STOP_WORDS and w[0].isalnum()]
+    """Words of a normalised text in reading order, function words left out."""
+    return [w for w in rjieba.cut(text, True) if w not in STOP_WORDS and w[0].isalnum()]
 
 
 def bigrams(text: str) -> list[str]:
