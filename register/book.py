@@ -35,7 +35,7 @@ from register.inquiry import (
     Reply,
     ReplyKind,
 )
-from register.prepared import Prepared, writing
+from register.prepared import Prepared, reading, writing
 from register.seal import Seal
 from register.tables import access_log, conversations, deliveries, events, inquiries, outbound, seal_proof
 
@@ -105,6 +105,7 @@ class _Hot:
     keep: Prepared
     queue: Prepared
     exists: Prepared
+    conversation: Prepared
 
 
 class RegisterBook:
@@ -157,6 +158,7 @@ class RegisterBook:
             ),
             queue=Prepared(self._queue, engine, _QUEUED),
             exists=Prepared(_EXISTS, engine),
+            conversation=Prepared(_CONVERSATION, engine),
         )
 
     # ---- coming in -------------------------------------------------------------------------------------------
@@ -418,10 +420,10 @@ class RegisterBook:
 
     def reply_to(self, channel: Channel, message_key: str) -> Reply | None:
         """The reply to a message, exactly as shown, for a duplicate that waits for it; None while there is none."""
-        with self._reader.connect() as connection:
+        with reading(self._reader) as cursor:
             values = {"of_channel": channel.value, "of_key": _key(message_key)}
-            row = connection.execute(_REPLY_TO, values).first()
-        return None if row is None else self._reply(row.reply)
+            row = self._hot.reply_to.run(cursor, values).fetchone()
+        return None if row is None else self._reply(row[1])
 
     def shown(self, entry: int) -> Reply | None:
         """The reply of an entry, exactly as shown, to show it to the same citizen again; None while there is none.
@@ -463,12 +465,12 @@ class RegisterBook:
 
     def conversation(self, key: str, now: datetime, expires_minutes: float) -> Conversation:
         """会话: what is pending under this pseudonym; a fresh one when there is none or it is too old."""
-        with self._reader.connect() as connection:
-            row = connection.execute(_CONVERSATION, {"of_key": key}).first()
-        if row is None or now - from_stored(row.updated_at) > timedelta(minutes=expires_minutes):
+        with reading(self._reader) as cursor:
+            row = self._hot.conversation.run(cursor, {"of_key": key}).fetchone()
+        if row is None or now - from_stored(row[0]) > timedelta(minutes=expires_minutes):
             return Conversation(key=key)
         try:
-            return replace(codec.load(Conversation, self._seal.open(row.state_sealed)), key=key)
+            return replace(codec.load(Conversation, self._seal.open(row[1])), key=key)
         except (SealBroken, ValueError) as error:
             log.error("a pending conversation was dropped: %s", error)
             return Conversation(key=key)
