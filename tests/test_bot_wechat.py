@@ -626,6 +626,17 @@ def test_what_does_not_fit_beside_an_earlier_answer_waits_for_the_next_message(h
     assert "丙三长" in said(ask(house.door(), text("丁四", 4))[0])
 
 
+def test_what_another_process_keeps_waiting_is_seen_after_a_look(house: House) -> None:
+    here, there = house.outbox(None), house.outbox(None)
+    here.look()
+    postponed(house, there, "低保怎么申请")
+    sent = Wire(TOKEN, AES_KEY, APP_ID, 600).open(*PHONE.sealed(text("公交", 2)), time.time())
+    inquiry = inquiry_of(sent, house.seal, time.time())
+    assert here.along(inquiry, "答").content == "答"
+    here.look()
+    assert "低保" in here.along(inquiry, "答").content
+
+
 # --- WeChat's API
 
 

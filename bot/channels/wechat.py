@@ -227,6 +227,7 @@ class Door:
             try:
                 while await anyio.to_thread.run_sync(self._outbox.step, limiter=self._side):
                     pass
+                await anyio.to_thread.run_sync(self._outbox.look, limiter=self._side)
                 if time.monotonic() >= news_at:
                     news_at = time.monotonic() + _NEWS_SECONDS
                     await anyio.to_thread.run_sync(self._announce, limiter=self._side)

@@ -139,6 +139,7 @@ class Outbox:
         self._api = api
         self._reply_bytes = reply_bytes
         self._clock = clock
+        self._anything_waits = True
         self.problem = ""
 
     def postpone(self, inquiry: Inquiry, due_at: datetime | None = None) -> None:
@@ -154,6 +155,14 @@ class Outbox:
     def keep(self, parcel: Parcel, key: str) -> None:
         """Hand the parcel over with the citizen's next message."""
         self._store.wait(parcel.conversation, key, codec.dump(parcel), self._clock())
+        self._anything_waits = True
+
+    def look(self) -> None:
+        """Find out whether anybody is waited for: nearly always nobody is, and each message is spared the question.
+
+        What another process has just put there goes along with the message after the next look.
+        """
+        self._anything_waits = self._store.anything_waits()
 
     def step(self) -> bool:
         """Deal with one parcel that is due; False when there is none."""
@@ -224,7 +233,7 @@ class Outbox:
 
         What does not fit stays where it is, or begins to wait; a waiting answer that is still being worked on stays.
         """
-        kept = self._store.waiting_for(inquiry.conversation)
+        kept = self._store.waiting_for(inquiry.conversation) if self._anything_waits else []
         if not kept:
             return Bundle(own)
         taken: list[int] = []

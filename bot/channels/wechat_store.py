@@ -161,6 +161,11 @@ class WeChatStore:
         with self._writer.begin() as connection:
             connection.execute(self._insert(waiting).values(row).on_conflict_do_nothing(index_elements=["key"]))
 
+    def anything_waits(self) -> bool:
+        """Whether anything waits for anybody."""
+        with self._reader.connect() as connection:
+            return connection.execute(select(waiting.c.id).limit(1)).first() is not None
+
     def waiting_for(self, conversation: str) -> list[Waiting]:
         """What waits for this citizen, oldest first."""
         with self._reader.connect() as connection:
