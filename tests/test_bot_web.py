@@ -35,13 +35,16 @@ def house() -> web_house.WebHouse:
 class visit:
     """A visitor with a cookie jar; requests run through the real ASGI application, one at a time."""
 
-    def __init__(self, house: web_house.WebHouse, *, cookies: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, house: web_house.WebHouse, *, cookies: dict[str, str] | None = None, raise_errors: bool = True
+    ) -> None:
         self._house = house
+        self._raise = raise_errors
         self.cookies = httpx.Cookies(cookies)
 
     def request(self, method: str, path: str, **more: object) -> httpx.Response:
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self._house.app)
+            transport = httpx.ASGITransport(self._house.app, raise_app_exceptions=self._raise)
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://127.0.0.1:8000", cookies=self.cookies
             ) as client:
@@ -92,6 +95,10 @@ def test_examples_are_questions_made_from_published_service_guides() -> None:
     assert ("养老服务", "高龄津贴怎么申报？") in examples
     assert ("医疗卫生", "居民医保怎么参保缴费？") in examples
     assert len({topic for topic, _ in examples}) == 6, "a different field each while there are any"
+    office_guide = replace(web_house.GUIDE, title="青禾县人民政府办公室政府信息公开指南")
+    assert pages.example_questions([office_guide]) == [], "a guide to the office is not a matter"
+    plain = replace(web_house.GUIDE, title="惠民殡葬服务指南", topic="")
+    assert pages.example_questions([plain]) == [("", "惠民殡葬怎么办？")]
     lapsed = [replace(d, validity=Validity.REPEALED) for d in web_house.DOCUMENTS]
     assert pages.example_questions(lapsed) == []
 
@@ -264,6 +271,36 @@ def test_the_list_is_filtered_by_element_with_counts_under_the_other_filters() -
     assert [o.label for o in topics.options] == ["养老服务"], "only fields that still have policies"
 
 
+def test_joint_issuers_are_each_found_and_each_stand_in_the_red_head(house: web_house.WebHouse) -> None:
+    joint = replace(web_house.ALLOWANCE, id="joint", issuer="青禾县民政局 青禾县财政局<b>")
+    house.library.held = (joint, web_house.GUIDE)
+    page = visit(house).get("/p/joint").text
+    assert "青禾县民政局<br>青禾县财政局&lt;b&gt;文件" in page
+    organs = next(g for g in pages.browse(house.library.held, Filters(), "", 1).groups if g.field == "organ")
+    assert {(o.label, o.count) for o in organs.options} == {("青禾县民政局", 2), ("青禾县财政局<b>", 1)}
+    visit(house).get("/browse", params={"q": "津贴", "organ": "青禾县财政局<b>"})
+    assert house.library.questions[-1].filters == Filters(documents=("joint",))
+    visit(house).get("/browse", params={"q": "津贴", "organ": "无此机关"})
+    assert house.library.questions[-1].filters.documents, "an unknown organ never means every document"
+
+
+def test_what_a_notice_hands_on_stands_under_its_own_title() -> None:
+    document = replace(web_house.ALLOWANCE, title="关于印发《青禾县高龄津贴发放管理办法》的通知")
+    first, *rest = web_house.passages_of(document)
+    view = pages.document_view(document, [replace(first, part="通知"), *rest, replace(first, part="附件1")], [])
+    assert [head.text for head in view.outline if head.level == 0] == ["通知", "青禾县高龄津贴发放管理办法", "附件1"]
+    assert len({head.id for head in view.outline}) == len(view.outline)
+
+
+def test_the_front_page_offers_organs_where_few_documents_name_their_field() -> None:
+    offered = pages.shelf(pages.browse(web_house.DOCUMENTS, Filters(), "", 1))
+    assert offered and offered.field == "topic"
+    bare = [replace(d, topic="") for d in web_house.DOCUMENTS]
+    offered = pages.shelf(pages.browse(bare, Filters(), "", 1))
+    assert offered and offered.field == "organ"
+    assert pages.shelf(pages.browse([], Filters(), "", 1)) is None
+
+
 def test_the_list_is_cut_into_pages() -> None:
     many = [replace(web_house.GUIDE, id=f"g{i}", written_on=date(2020, 1, 1)) for i in range(65)]
     last = pages.browse(many, Filters(), "", 99)
@@ -323,6 +360,34 @@ def test_a_form_from_another_site_is_refused(house: web_house.WebHouse, headers:
 def test_our_own_forms_pass_the_origin_check(house: web_house.WebHouse) -> None:
     own = {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-origin"}
     assert visit(house).post("/chat", data={"text": "津贴"}, headers=own).status_code == 200
+
+
+def test_wherever_no_route_answers_people_get_a_page_and_programs_json(house: web_house.WebHouse) -> None:
+    page = visit(house).get("/nirgends")
+    assert (page.status_code, "没有这个网页" in page.text) == (404, True)
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    answer = visit(house).get("/api/nothing")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    wrong = visit(house).get("/api/ask")
+    assert (wrong.status_code, wrong.json()["error"]["code"], wrong.headers["allow"]) == (
+        405,
+        "method_not_allowed",
+        "POST",
+    )
+
+
+def test_an_accident_shows_no_word_of_it(house: web_house.WebHouse) -> None:
+    def broken() -> None:
+        raise RuntimeError("secret path /var/lib")
+
+    house.library.state = broken  # type: ignore[method-assign,assignment]
+    house.library.ask = lambda question, /: broken()  # type: ignore[method-assign,assignment,return-value]
+    page = visit(house, raise_errors=False).get("/chat")
+    assert page.status_code == 500
+    assert "请过几分钟再试" in page.text
+    answer = visit(house, raise_errors=False).get("/api/search?q=津贴")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "failed")
+    assert "secret" not in page.text + answer.text
 
 
 # ---- headers, files, size ----
@@ -398,7 +463,7 @@ def _contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("palette", _palettes(), ids=["light", "dark"])
 def test_words_stand_out_from_their_ground(palette: dict[str, str]) -> None:
-    grounds = ("ground", "surface", "sunk", "accent-soft", "mark")
+    grounds = ("ground", "surface", "sunk", "accent-soft", "mark", "quoted")
     pairs = [(ink, on) for ink in ("ink", "muted", "accent") for on in grounds]
     pairs += [("accent-ink", "accent"), ("warn-ink", "warn"), ("red", "surface")]
     for ink, on in pairs:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from bot.channels.web import routes
+from bot.channels.web import exception_handlers, routes
 from bot.config import ServerSettings, Settings
 from knowledge.errors import UnknownDocument
 from knowledge.model import (
@@ -402,7 +402,10 @@ def build(**server: object) -> WebHouse:
     settings = Settings(server=ServerSettings(**{"asks_per_minute": 1000, **server}))  # type: ignore[arg-type]
     reception, library = FakeReception(), FakeLibrary()
     book = FakeBook(reception)
-    app = Starlette(routes=list(routes(settings, reception, library, book)))
+    app = Starlette(
+        routes=list(routes(settings, reception, library, book)),
+        exception_handlers=exception_handlers(settings, library),
+    )
     return WebHouse(settings, reception, library, book, app)
 
 

@@ -182,20 +182,21 @@ _VERBS = re.compile(r"(?:申请|申报|申领|办理|登记|备案|报名|认定
 
 
 def example_questions(documents: Iterable[PolicyDocument], most: int = 6) -> list[tuple[str, str]]:
-    """(topic, question) taken from published service guides, a different topic each while topics last."""
+    """(topic, question) taken from published service guides, newest first, from different fields while they last."""
     guides = [d for d in documents if d.kind is DocumentKind.SERVICE_GUIDE and not d.validity.lapsed]
-    guides.sort(key=lambda d: (d.written_on or date.min, d.id), reverse=True)
-    first_of_topic: list[tuple[str, str]] = []
+    guides.sort(key=lambda d: (d.written_on or d.published_on or date.min, d.id), reverse=True)
+    first_of_field: list[tuple[str, str]] = []
     others: list[tuple[str, str]] = []
     seen: set[str] = set()
     for guide in guides:
         matter = _GUIDE_SUFFIX.sub("", guide.title.strip("《》 ").partition("（")[0])
-        if not 2 <= len(matter) <= 20:
+        # The 政府信息公开指南 is a guide to the office, not to a matter.
+        if not 2 <= len(matter) <= 20 or matter.endswith("信息公开"):
             continue
-        pair = (guide.topic, _asked(matter))
-        (others if guide.topic in seen else first_of_topic).append(pair)
-        seen.add(guide.topic)
-    return (first_of_topic + others)[:most]
+        field_of_work = guide.topic or guide.issuer
+        (others if field_of_work in seen else first_of_field).append((guide.topic, _asked(matter)))
+        seen.add(field_of_work)
+    return (first_of_field + others)[:most]
 
 
 def _asked(matter: str) -> str:
@@ -226,6 +227,11 @@ class Card:
         reply = self.reply
         drawn = reply.sources or reply.nearest or reply.steps or reply.facts or reply.choices or reply.organ
         return paragraphs(reply.lead if reply.lead and drawn else reply.text or reply.lead)
+
+
+def issuers(document: PolicyDocument) -> list[str]:
+    """The issuing organs, one each; joint issuers are parted by a space or a comma."""
+    return [name for name in re.split(r"[、，,\s]+", document.issuer) if name]
 
 
 # ---- a document -------------------------------------------------------------------------------------------
@@ -266,7 +272,7 @@ class DocumentView:
     outline: tuple[Head, ...]
     elements: tuple[tuple[str, str], ...]
     related: tuple[Related, ...]
-    red_head: str = ""
+    red_head: tuple[str, ...] = ()
     changed_by: tuple[PolicyDocument, ...] = ()  # documents that repeal or amend this one
     explained: tuple[PolicyDocument, ...] = ()
 
@@ -280,8 +286,11 @@ def document_view(
     items: list[Item] = []
     outline: list[Head] = []
     open_heads: tuple[str, ...] = ()
+    part = ""
     for passage in passages:
-        path = ((passage.part,) if passage.part else ()) + passage.path
+        # After the notice comes what it hands on, under its own title.
+        part = passage.part or (_own_title(document) if items and items[-1].passage.part else part)
+        path = ((part,) if part else ()) + passage.path
         same = 0
         while same < min(len(path), len(open_heads)) and path[same] == open_heads[same]:
             same += 1
@@ -333,12 +342,17 @@ def _elements(document: PolicyDocument) -> list[tuple[str, str]]:
     return [(name, text) for name, text in pairs if text]
 
 
-def _red_head(document: PolicyDocument) -> str:
-    """发文机关标志: only an official document with a 文号 has one; orders and notices of law bodies print none here."""
-    if document.kind is not DocumentKind.POLICY or "〔" not in document.number or not document.issuer:
-        return ""
-    issuers = re.split(r"[、，,\s]+", document.issuer.strip())
-    return f"{issuers[0]}文件" if len(issuers) == 1 else "、".join(issuers) + "文件"
+def _red_head(document: PolicyDocument) -> tuple[str, ...]:
+    """发文机关标志, a line for each issuer; only an official document with a 文号 has one (GB/T 9704 7.2.4)."""
+    if document.kind is not DocumentKind.POLICY or "〔" not in document.number:
+        return ()
+    return tuple(issuers(document))
+
+
+def _own_title(document: PolicyDocument) -> str:
+    """What a notice prints and hands on: 《…》 of 关于印发《…》的通知, else empty."""
+    found = re.search(r"(?:印发|发布|公布)《(.+)》", document.title)
+    return found.group(1) if found else ""
 
 
 # ---- the library's list, by element -----------------------------------------------------------------------
@@ -386,15 +400,15 @@ _FIELDS = ("topic", "organ", "year", "kind", "validity")
 _NAMES = {"topic": "领域", "organ": "发文机关", "year": "年份", "kind": "种类", "validity": "效力"}
 
 
-def element(document: PolicyDocument, name: str) -> str:
-    """The value of one filter field of a document, empty when unknown."""
+def elements(document: PolicyDocument, name: str) -> list[str]:
+    """The values of one filter field of a document; none when unknown, several for joint issuers."""
     if name == "topic":
-        return document.topic
+        return [document.topic] if document.topic else []
     if name == "organ":
-        return document.issuer
+        return issuers(document)
     if name == "year":
-        return str(document.written_on.year) if document.written_on else ""
-    return document.kind.value if name == "kind" else document.validity.value
+        return [str(document.written_on.year)] if document.written_on else []
+    return [document.kind.value if name == "kind" else document.validity.value]
 
 
 def browse(documents: Sequence[PolicyDocument], filters: Filters, query: str, page: int) -> Browse:
@@ -403,8 +417,7 @@ def browse(documents: Sequence[PolicyDocument], filters: Filters, query: str, pa
     groups = []
     for name in _FIELDS:
         others = {k: v for k, v in chosen.items() if k != name}
-        counts = Counter(element(d, name) for d in documents if _fits(d, others))
-        counts.pop("", None)
+        counts = Counter(value for d in documents if _fits(d, others) for value in elements(d, name))
         values = sorted(counts, key=lambda v: (v if name == "year" else "", counts[v], v), reverse=True)
         if chosen.get(name) and chosen[name] not in counts:
             values.append(chosen[name])
@@ -416,7 +429,7 @@ def browse(documents: Sequence[PolicyDocument], filters: Filters, query: str, pa
             label = _value_label(name, chosen[name]) if name in chosen else ""
             groups.append(Group(_NAMES[name], name, options, label, _address(query, others)))
     fitting = [d for d in documents if _fits(d, chosen)]
-    fitting.sort(key=lambda d: (d.written_on or date.min, d.title), reverse=True)
+    fitting.sort(key=lambda d: (d.written_on or d.published_on or date.min, d.title), reverse=True)
     pages = max(1, -(-len(fitting) // PER_PAGE))
     page = min(max(1, page), pages)
     return Browse(
@@ -434,6 +447,22 @@ def browse(documents: Sequence[PolicyDocument], filters: Filters, query: str, pa
     )
 
 
+def shelf(listing: Browse) -> Group | None:
+    """What the front page offers to look around by: fields, or organs where few documents name their field."""
+    groups = {group.field: group for group in listing.groups}
+    topics = groups.get("topic")
+    named = sum(option.count for option in topics.options) if topics else 0
+    return topics if named * 2 >= listing.total else groups.get("organ", topics)
+
+
+def search_filters(documents: Sequence[PolicyDocument], filters: Filters) -> Filters:
+    """The same conditions for the library's search, which knows joint issuers only as one name."""
+    if not filters.organ:
+        return filters
+    fitting = tuple(d.id for d in documents if filters.organ in issuers(d))
+    return replace(filters, organ="", documents=fitting or ("-",))
+
+
 def with_hits(listing: Browse, hits: Iterable[Hit], corrected: str) -> Browse:
     """The same page with search results, grouped by document in order of the best hit, three passages each."""
     grouped: dict[str, list[Hit]] = {}
@@ -444,7 +473,7 @@ def with_hits(listing: Browse, hits: Iterable[Hit], corrected: str) -> Browse:
 
 
 def _fits(document: PolicyDocument, chosen: Mapping[str, str]) -> bool:
-    return all(element(document, name) == value for name, value in chosen.items())
+    return all(value in elements(document, name) for name, value in chosen.items())
 
 
 def _value_label(name: str, value: str) -> str:

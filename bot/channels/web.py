@@ -23,10 +23,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ExceptionHandler
 
 from bot.channels import pages
 from bot.channels.api import api_routes, filters_from
 from bot.channels.http import (
+    SECURITY_HEADERS,
     Book,
     Library,
     RateLimiter,
@@ -42,7 +44,7 @@ from bot.channels.http import (
 )
 from bot.config import Settings
 from knowledge.errors import UnknownDocument
-from knowledge.model import LinkKind, Question
+from knowledge.model import LibraryState, LinkKind, Question
 from register.errors import UnknownEntry
 from register.inquiry import Channel, Entry, Inquiry, Reply, Source
 
@@ -54,6 +56,8 @@ TALK_SECONDS = 12 * 3600  # a shared phone forgets over night
 SIZE_SECONDS = 365 * 24 * 3600
 FRAGMENT = "x-bianmin-fragment"  # sent by our script: answer with the card only
 
+_PROGRAMS = ("/api/", "/wechat", "/telegram")  # doors of programs: errors as JSON
+_NOWHERE = "没有这个网页，可能网址不完整。您可以从下面重新开始。"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _Result = TypeVar("_Result")
 
@@ -82,6 +86,65 @@ def routes(settings: Settings, reception: Reception, library: Library, book: Boo
     ]
 
 
+def exception_handlers(settings: Settings, library: Library) -> dict[int | type[Exception], ExceptionHandler]:
+    """For the application: courteous pages (JSON for programs) where no route answers or one has failed."""
+    press = Press(settings, library)
+
+    async def refused(request: Request, exception: Exception) -> Response:
+        status = getattr(exception, "status_code", 404)
+        code, message = ("method_not_allowed", "这个地址不接受这种请求。") if status == 405 else ("not_found", _NOWHERE)
+        error = WebError(status, code, message, dict(getattr(exception, "headers", None) or {}))
+        response = error.as_json() if request.url.path.startswith(_PROGRAMS) else await press.error(request, error)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+    async def failed(request: Request, exception: Exception) -> Response:
+        # The server logs the exception itself; nobody outside reads a word of it.
+        error = WebError(500, "failed", "系统出了点问题，没有办成。请过几分钟再试，或者打电话问。")
+        response = error.as_json() if request.url.path.startswith(_PROGRAMS) else press.last_resort(request, error)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+    return {404: refused, 405: refused, Exception: failed}
+
+
+class Press:
+    """印刷间: draws pages and fragments from the templates."""
+
+    def __init__(self, settings: Settings, library: Library) -> None:
+        self._library = library
+        self.static = pages.static_files()
+        self._templates = pages.environment(settings, self.static)
+
+    async def page(self, request: Request, template: str, **values: object) -> Response:
+        """A whole page with head and foot."""
+        state = await _in_thread(self._library.state)
+        return self._draw(request, template, state, values)
+
+    def fragment(self, template: str, **values: object) -> Response:
+        """A card for our script."""
+        return HTMLResponse(self._templates.get_template(template).render(**values))
+
+    async def error(self, request: Request, error: WebError) -> Response:
+        """What is wrong and what to do next, as a page or (for our script) as a card."""
+        if FRAGMENT in request.headers:
+            response = self.fragment("error_card.html.j2", error=error)
+        else:
+            response = await self.page(request, "error.html.j2", error=error)
+        return _marked(response, error)
+
+    def last_resort(self, request: Request, error: WebError) -> Response:
+        """The same without asking any other part of the house."""
+        return _marked(self._draw(request, "error.html.j2", None, {"error": error}), error)
+
+    def _draw(self, request: Request, template: str, state: LibraryState | None, values: dict[str, object]) -> Response:
+        large = request.cookies.get(SIZE) == "large"
+        here = request.url.path + (f"?{request.url.query}" if request.method == "GET" and request.url.query else "")
+        page = self._templates.get_template(template).render(state=state, large=large, here=here, **values)
+        # no-cache: a page may be kept but must be asked for again, so 大字版 and new documents show at once.
+        return HTMLResponse(page, headers={"Cache-Control": "no-cache, private", "Vary": "Cookie"})
+
+
 class WebDoor:
     """网页入口: the endpoints. It turns requests into calls of the house and results into pages, nothing else."""
 
@@ -93,8 +156,7 @@ class WebDoor:
         self._library = library
         self._book = book
         self._limiter = limiter
-        self._static = pages.static_files()
-        self._templates = pages.environment(settings, self._static)
+        self._press = Press(settings, library)
 
     # ---- endpoints ----
 
@@ -102,9 +164,12 @@ class WebDoor:
         """The front page: ask at once, or look around."""
         documents = await _in_thread(self._library.documents)
         listing = pages.browse(documents, filters_from({}), "", 1)
-        topics = next((group.options for group in listing.groups if group.field == "topic"), ())
-        return await self._page(
-            request, "front.html.j2", examples=pages.example_questions(documents), topics=topics[:12], key=_new_key()
+        return await self._press.page(
+            request,
+            "front.html.j2",
+            examples=pages.example_questions(documents),
+            shelf=pages.shelf(listing),
+            key=_new_key(),
         )
 
     async def chat(self, request: Request) -> Response:
@@ -141,7 +206,7 @@ class WebDoor:
         response: Response
         if FRAGMENT in request.headers:
             card = await _in_thread(self._card, entry, text, reply, inquiry.received_at)
-            response = HTMLResponse(self._templates.get_template("card.html.j2").render(card=card))
+            response = self._press.fragment("card.html.j2", card=card)
         elif cookie:  # so that reload and back do not ask again
             response = RedirectResponse(f"/chat#e{entry}", 303)
         else:
@@ -197,7 +262,7 @@ class WebDoor:
             message = "没有找到这份文件：可能已撤下，也可能网址不完整。您可以在“找文件”里再找一找，或者直接问。"
             raise WebError(404, "unknown_document", message) from error
         view = pages.document_view(document, passages, links)
-        return await self._page(request, "document.html.j2", view=view)
+        return await self._press.page(request, "document.html.j2", view=view)
 
     async def browse(self, request: Request) -> Response:
         """The list of documents by element (按要素搜索), with a search box."""
@@ -209,13 +274,15 @@ class WebDoor:
         listing = pages.browse(documents, filters, query, int(number) if _is_number(number) else 1)
         if query:
             self._limit(request)
-            finding = await _in_thread(self._library.ask, Question(query, filters, limit=40))
+            finding = await _in_thread(
+                self._library.ask, Question(query, pages.search_filters(documents, filters), limit=40)
+            )
             listing = pages.with_hits(listing, finding.hits, finding.corrected)
-        return await self._page(request, "browse.html.j2", listing=listing, snippet=pages.snippet, key=_new_key())
+        return await self._press.page(request, "browse.html.j2", listing=listing, snippet=pages.snippet, key=_new_key())
 
     async def static(self, request: Request) -> Response:
         """A static file. Its address bears its hash; an old address gets the file, but not for ever."""
-        file = self._static.get(request.path_params["name"])
+        file = self._press.static.get(request.path_params["name"])
         if file is None:
             raise WebError(404, "unknown_file", "没有这个文件。")
         current = request.url.path == file.url
@@ -224,7 +291,7 @@ class WebDoor:
 
     async def icon(self, request: Request) -> Response:
         """The icon for browsers that ask without having read the page."""
-        return RedirectResponse(self._static["icon.svg"].url, 308)
+        return RedirectResponse(self._press.static["icon.svg"].url, 308)
 
     def courteous(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         """``endpoint`` with every :class:`WebError` answered by a page (or a card, for our script)."""
@@ -234,35 +301,17 @@ class WebDoor:
             try:
                 return await endpoint(request)
             except WebError as error:
-                return await self.error_page(request, error)
+                return await self._press.error(request, error)
 
         return answer
 
-    async def error_page(self, request: Request, error: WebError) -> Response:
-        """A page that says what is wrong and what to do next."""
-        if FRAGMENT in request.headers:
-            template = self._templates.get_template("error_card.html.j2")
-            return HTMLResponse(template.render(error=error), error.status, headers=error.headers)
-        response = await self._page(request, "error.html.j2", error=error)
-        response.status_code = error.status
-        response.headers.update(error.headers)
-        return response
-
     # ---- parts ----
-
-    async def _page(self, request: Request, template: str, **values: object) -> Response:
-        state = await _in_thread(self._library.state)
-        large = request.cookies.get(SIZE) == "large"
-        here = request.url.path + (f"?{request.url.query}" if request.method == "GET" and request.url.query else "")
-        page = self._templates.get_template(template).render(state=state, large=large, here=here, **values)
-        # no-cache: a page may be kept but must be asked for again, so 大字版 and new documents show at once.
-        return HTMLResponse(page, headers={"Cache-Control": "no-cache, private", "Vary": "Cookie"})
 
     async def _chat_page(self, request: Request, cards: list[pages.Card], draft: str = "") -> Response:
         examples = [] if cards else pages.example_questions(await _in_thread(self._library.documents))
         thanks = request.query_params.get("thanks", "")
         cards = [replace(card, judged=str(card.entry) == thanks) for card in cards]
-        response = await self._page(
+        response = await self._press.page(
             request, "chat.html.j2", cards=cards, examples=examples, key=_new_key(), draft=draft
         )
         response.headers["Cache-Control"] = "no-store"
@@ -307,6 +356,12 @@ class WebDoor:
     def _set_cookie(self, response: Response, name: str, value: str, seconds: int) -> None:
         secure = self._settings.server.base_url.startswith("https://")
         response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=secure)
+
+
+def _marked(response: Response, error: WebError) -> Response:
+    response.status_code = error.status
+    response.headers.update(error.headers)
+    return response
 
 
 async def _in_thread(work: Callable[..., _Result], *arguments: object) -> _Result:
