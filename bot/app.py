@@ -165,6 +165,7 @@ def asgi(house: House) -> Starlette:
             *door.routes,
             *web.routes(house.settings, house.reception, house.library, house.book),
         ],
+        exception_handlers=web.exception_handlers(house.settings, house.library),
         lifespan=lifespan,
     )
 
