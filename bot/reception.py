@@ -122,7 +122,8 @@ class Reception:
         if turn.needs_search:
             finding = self._library.ask(Question(turn.question, turn.filters, self._limits.hits))
         durations["search"] = -tick + (tick := time.perf_counter())
-        context = replace(self._context, today=now.date(), directory=self._library.organs())
+        directory = self._library.directory() if finding is not None else self._library.organs()
+        context = replace(self._context, today=now.date(), directory=directory)
         decision = self._enriched(choose(turn, finding, conversation, context))
         reply = self._composer.compose(decision, channel=inquiry.channel, limit_bytes=limit_bytes)
         self._act_on(turn, decision, conversation, entry)
@@ -134,8 +135,9 @@ class Reception:
         """Add the guide's sections and the linked documents of the document quoted first."""
         if decision.kind is not ReplyKind.ANSWER or not decision.hits:
             return decision
-        guide = self._library.open_document(decision.guide_wanted)[1] if decision.guide_wanted else ()
-        return enrich(decision, guide=guide, links=self._library.links_of(decision.hits[0].document.id))
+        first = decision.hits[0].document.id
+        guide, links = self._library.answer_context(first, guide=bool(decision.guide_wanted))
+        return enrich(decision, guide=guide, links=links)
 
     def _act_on(self, turn: Turn, decision: Decision, conversation: Conversation, entry: int) -> None:
         """What a message asks of the register besides its own reply: a judgement, a hand-over, an alert."""

@@ -50,12 +50,17 @@ log = logging.getLogger(__name__)
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{2,39}")
 _BATCH = 50
+Links = tuple[tuple[LinkKind, PolicyDocument, bool], ...]
 _RULINGS = {LinkKind.REPEALS: Validity.REPEALED, LinkKind.AMENDS: Validity.AMENDED}
 MAX_BYTES = 50 * 1024 * 1024
 
 
 class Shelf:
-    """书架: published passages as the searcher needs them, cached until the library's version changes."""
+    """书架: published passages as the searcher needs them, kept in memory until the library's version changes.
+
+    ``refresh`` asks the database once for that version; everything else answers from what it found. So one question
+    sees one state of the library, and a withdrawal is seen by the next question in every process.
+    """
 
     def __init__(self, engine: Engine, today: Callable[[], date], capacity: int = 50_000) -> None:
         self._engine = engine
@@ -68,70 +73,84 @@ class Shelf:
         self._documents: dict[str, PolicyDocument] = {}
         self._totals: tuple[int, int, date | None] = (0, 0, None)
         self._titles: tuple[tuple[str, str, str], ...] = ()
+        self._organs: tuple[Organ, ...] = ()
+        self._links: dict[str, Links] = {}
+        self._guides: dict[str, tuple[Passage, ...]] = {}
+
+    def refresh(self) -> None:
+        """Notice what other processes have changed; cheap when nothing has."""
+        today = self._today()
+        with self._engine.connect() as connection:
+            version = store.version_number(connection)
+            if version == self._version and today == self._day:
+                return
+            with self._lock:
+                documents = {r["id"]: store.document_of(r, today) for r in store.all_documents(connection, staff=False)}
+                self._documents = documents
+                self._titles = tuple((d.id, d.title, d.number) for d in documents.values())
+                self._totals = store.totals(connection)
+                self._organs = store.read_organs(connection)
+                self._passages, self._links, self._guides = {}, {}, {}
+                self._version, self._day = version, today
 
     def fetch(self, ids: Sequence[str]) -> dict[str, ShelvedPassage]:
         """Those of ``ids`` that citizens may see."""
-        with self._engine.connect() as connection:
-            self._refresh(connection)
-            cached = self._passages
-            missing = [i for i in ids if i not in cached]
-            if missing:
-                self._load(connection, missing, cached)
+        cached = self._passages
+        missing = [i for i in ids if i not in cached]
+        if missing:
+            with self._lock, self._engine.connect() as connection:
+                if len(cached) + len(missing) > self._capacity:
+                    cached.clear()
+                    missing = list(ids)
+                for start in range(0, len(missing), 500):
+                    for row in store.open_passages(connection, missing[start : start + 500]):
+                        document = self._documents.get(row["document"])
+                        if document is not None:
+                            cached[row["id"]] = ShelvedPassage(store.passage_of(row), document)
         return {i: cached[i] for i in ids if i in cached}
 
     def totals(self) -> tuple[int, int]:
         """(documents, passages) open to citizens."""
-        self._refresh_alone()
         return self._totals[0], self._totals[1]
 
     def as_of(self) -> date | None:
         """The day up to which the library was published."""
-        self._refresh_alone()
         return self._totals[2]
 
     def titles(self) -> Sequence[tuple[str, str, str]]:
         """(id, title, 文号) of every open document."""
-        self._refresh_alone()
         return self._titles
-
-    def document(self, document: str) -> PolicyDocument | None:
-        """An open document, None when citizens may not see it."""
-        self._refresh_alone()
-        return self._documents.get(document)
 
     def documents(self) -> list[PolicyDocument]:
         """Every open document, newest first."""
-        self._refresh_alone()
         return list(self._documents.values())
 
-    def _refresh_alone(self) -> None:
-        with self._engine.connect() as connection:
-            self._refresh(connection)
+    def organs(self) -> tuple[Organ, ...]:
+        """The organ directory."""
+        return self._organs
 
-    def _refresh(self, connection: Connection) -> None:
-        version, _ = store.library_version(connection)
-        today = self._today()
-        if version == self._version and today == self._day:
-            return
-        with self._lock:
-            if version == self._version and today == self._day:
-                return
-            documents = {r["id"]: store.document_of(r, today) for r in store.all_documents(connection, staff=False)}
-            self._documents = documents
-            self._titles = tuple((d.id, d.title, d.number) for d in documents.values())
-            self._totals = store.totals(connection)
-            self._passages = {}
-            self._version, self._day = version, today
+    def guide(self, document: str) -> tuple[Passage, ...]:
+        """All passages of an open document in order, empty for one that citizens may not see."""
+        guides = self._guides
+        if document not in guides:
+            with self._engine.connect() as connection:
+                rows = store.passage_rows(connection, document) if document in self._documents else []
+            guides[document] = tuple(store.passage_of(row) for row in rows)
+        return guides[document]
 
-    def _load(self, connection: Connection, ids: Sequence[str], into: dict[str, ShelvedPassage]) -> None:
-        with self._lock:
-            if len(into) + len(ids) > self._capacity:
-                into.clear()
-            for start in range(0, len(ids), 500):
-                for row in store.open_passages(connection, ids[start : start + 500]):
-                    document = self._documents.get(row["document"])
-                    if document is not None:
-                        into[row["id"]] = ShelvedPassage(store.passage_of(row), document)
+    def links(self, document: str) -> Links:
+        """Confirmed links between a document and other open ones."""
+        links = self._links
+        if document not in links:
+            with self._engine.connect() as connection:
+                found = store.links_of(connection, document)
+            others = [(x.kind, x.source if x.target == document else x.target, x) for x in found if x.confirmed]
+            links[document] = tuple(
+                (kind, self._documents[other], x.target == document)
+                for kind, other, x in others
+                if other in self._documents
+            )
+        return links[document]
 
 
 class Library:
@@ -156,7 +175,6 @@ class Library:
         self._shelf = Shelf(engine, today)
         self._index = open_index()
         self._searcher = Searcher(self._index, self._shelf, semantic=semantic, today=today)
-        self._organs: tuple[int, tuple[Organ, ...]] = (-1, ())
 
     # --- in ------------------------------------------------------------------------------------------------------
 
@@ -499,12 +517,14 @@ class Library:
 
     def ask(self, question: Question) -> Finding:
         """What has been published on a question: ranked passages, how sure we are, the record, who handles it."""
+        self._shelf.refresh()
         finding = self._searcher.find(question)
-        return replace(finding, organs=organ_matching.match(question.text, self.organs()))
+        return replace(finding, organs=organ_matching.match(question.text, self._shelf.organs()))
 
     def documents(self, *, staff: bool = False) -> list[PolicyDocument]:
         """Published documents, or all of them for staff, newest first."""
         if not staff:
+            self._shelf.refresh()
             return self._shelf.documents()
         with self._engine.connect() as connection:
             return [store.document_of(row, self._today()) for row in store.all_documents(connection, staff=True)]
@@ -523,16 +543,16 @@ class Library:
 
     def links_of(self, document: str, *, staff: bool = False) -> tuple[tuple[LinkKind, PolicyDocument, bool], ...]:
         """(kind, the other document, whether the other one acts on this one); citizens see confirmed, open ones."""
+        if not staff:
+            self._shelf.refresh()
+            return self._shelf.links(document)
         result: list[tuple[LinkKind, PolicyDocument, bool]] = []
         with self._engine.connect() as connection:
             for link in store.links_of(connection, document):
                 incoming = link.target == document
                 row = store.find_document(connection, link.source if incoming else link.target)
-                if row is None or not (staff or link.confirmed):
-                    continue
-                other = store.document_of(row, self._today())
-                if staff or (other.stage is Stage.PUBLISHED and other.attribute.open_to_citizens):
-                    result.append((link.kind, other, incoming))
+                if row is not None:
+                    result.append((link.kind, store.document_of(row, self._today()), incoming))
         return tuple(result)
 
     def proposed_links(self) -> list[DocumentLink]:
@@ -551,12 +571,20 @@ class Library:
             return store.version_snapshot(connection, document, version)
 
     def organs(self) -> tuple[Organ, ...]:
-        """The organ directory, cached until the library changes."""
-        with self._engine.connect() as connection:
-            version, _ = store.library_version(connection)
-            if version != self._organs[0]:
-                self._organs = (version, store.read_organs(connection))
-        return self._organs[1]
+        """The organ directory."""
+        self._shelf.refresh()
+        return self._shelf.organs()
+
+    def answer_context(self, document: str, *, guide: bool) -> tuple[tuple[Passage, ...], Links]:
+        """What belongs to an answer just found: the passages of a guide (when wanted), the document's links.
+
+        Answers from the state of the library that the last ``ask`` saw, without asking the database again.
+        """
+        return (self._shelf.guide(document) if guide else ()), self._shelf.links(document)
+
+    def directory(self) -> tuple[Organ, ...]:
+        """The organ directory as the last ``ask`` saw it."""
+        return self._shelf.organs()
 
     def replace_organs(self, organs: Sequence[Organ]) -> None:
         """Replace the organ directory."""
