@@ -172,18 +172,22 @@ class RegisterBook:
         row = self._row_of(inquiry)
         now = row["lease_until"] - self._lease
         hot = self._hot
+        which = {"of_channel": row["channel"], "of_key": row["message_key"]}
         with writing(self._reader) as cursor:
-            found = hot.enter.run(cursor, row).fetchone()
-            if found is not None:
-                hot.append.run(cursor, {"entry": found[0], "at": now, "kind": "opened", "detail": ""})
-                return Opened(found[0], mine=True, reply=None)
-            which = {"of_channel": row["channel"], "of_key": row["message_key"]}
-            lease = {"now": now, "until": row["lease_until"]}
-            found = hot.take_over.run(cursor, {**which, **lease}).fetchone()
-            if found is not None:
-                hot.append.run(cursor, {"entry": found[0], "at": now, "kind": "taken_over", "detail": ""})
-                return Opened(found[0], mine=True, reply=None)
-            entry, stored = hot.reply_to.run(cursor, which).fetchone()
+            # Looking first keeps the numbers without gaps: an insert that meets its like uses one up.
+            known = hot.reply_to.run(cursor, which).fetchone()
+            if known is None:
+                fresh = hot.enter.run(cursor, row).fetchone()
+                if fresh is not None:
+                    hot.append.run(cursor, {"entry": fresh[0], "at": now, "kind": "opened", "detail": ""})
+                    return Opened(fresh[0], mine=True, reply=None)
+                known = hot.reply_to.run(cursor, which).fetchone()  # PostgreSQL: another was quicker
+            entry, stored = known
+            if stored is None:
+                taken = hot.take_over.run(cursor, {"of_entry": entry, "now": now, "until": row["lease_until"]})
+                if taken.rowcount == 1:
+                    hot.append.run(cursor, {"entry": entry, "at": now, "kind": "taken_over", "detail": ""})
+                    return Opened(entry, mine=True, reply=None)
         return Opened(entry, mine=False, reply=self._reply(stored))
 
     def renew(self, entry: int) -> bool:
@@ -700,9 +704,8 @@ _CONVERSATION = select(conversations.c.updated_at, conversations.c.state_sealed)
 )
 _TAKE_OVER = (
     update(inquiries)
-    .where(_of_message, inquiries.c.status == "open", inquiries.c.lease_until <= bindparam("now"))
+    .where(_of_entry, inquiries.c.status == "open", inquiries.c.lease_until <= bindparam("now"))
     .values(lease_until=bindparam("until"), attempts=inquiries.c.attempts + 1)
-    .returning(inquiries.c.id)
 )
 _RENEW = update(inquiries).where(_of_entry, inquiries.c.status == "open").values(lease_until=bindparam("until"))
 _CLAIM_ABANDONED = (

@@ -68,6 +68,7 @@ def writing(engine: Engine) -> Iterator[Any]:
             if engine.dialect.name == "sqlite":
                 cursor.execute("BEGIN IMMEDIATE")
             yield cursor
+            cursor.close()  # a RETURNING that was not read to its end would keep SQLite from committing
             connection.commit()
         except BaseException:
             connection.rollback()

@@ -51,7 +51,7 @@ class Seal:
         """The text that was sealed. Raises :class:`SealBroken` for another key or a damaged value."""
         try:
             return self._fernet.decrypt(sealed).decode("utf-8", "surrogatepass")
-        except (InvalidToken, UnicodeDecodeError) as error:
+        except (InvalidToken, ValueError) as error:
             raise SealBroken(
                 "personal data were sealed with another key; "
                 f"restore the {KEY_FILE} of the backup or set the former BIANMIN_REGISTER__ENCRYPTION_KEY"
