@@ -496,6 +496,7 @@ def test_strange_questions_get_a_courteous_card(house: web_house.WebHouse, text:
     assert "<script>alert" not in page
     assert "onerror=alert" not in page.replace("&lt;img src=x onerror=alert(1)&gt;", "")
     assert "49" not in _Tags(page).words.replace("2049", "")
+    assert len(page) < 20_000, "a long question is shown in part"
     assert not any(c in house.reception.asked[0].text for c in "\x00\x1b\x07")
     answer = visitor.post("/api/ask", json={"text": text})
     assert answer.status_code == 200
