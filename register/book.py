@@ -379,6 +379,13 @@ class RegisterBook:
             counted = connection.execute(select(*columns, func.count()).group_by(*columns))
             return {(row[0], row[1], row[2]): row[3] for row in counted}
 
+    def durations(self, limit: int = 1000) -> list[dict[str, float]]:
+        """Seconds of each step of the newest entries, newest first: for measurements."""
+        query = select(inquiries.c.durations).where(inquiries.c.durations.is_not(None))
+        with self._reader.connect() as connection:
+            rows = connection.execute(query.order_by(inquiries.c.id.desc()).limit(limit))
+            return [json.loads(row[0]) for row in rows]
+
     def _outbound_row(self, entry: int | None, outgoing: Outgoing, now: int) -> dict[str, Any]:
         return {
             "entry": entry,
