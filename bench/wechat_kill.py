@@ -1,7 +1,7 @@
 """Kill the server again and again while WeChat delivers: every message entered once, answered once, none lost.
 
 This process plays WeChat: it delivers each message three times at once, comes again after five seconds when nobody
-answered (three rounds in all, as WeChat does), and takes 客服消息 on an API of its own. Meanwhile ``bianmin serve`` is killed
+answered (three rounds in all, as WeChat does; more with ``--rounds``, for machines that start slowly), and takes 客服消息 on an API of its own. Meanwhile ``bianmin serve`` is killed
 with SIGKILL and started again.
 
     python bench/wechat_kill.py [--messages 500] [--kills 5] [--data FOLDER] [--json]
@@ -33,7 +33,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "bench")]
 from wechat_load import questions, wait_for  # noqa: E402
 from wechat_phone import AES_KEY, APP_ID, TOKEN, Phone  # noqa: E402
 
-ROUNDS = 3
 PATIENCE = 5.0
 
 
@@ -81,6 +80,7 @@ class Server:
         secrets = {"TOKEN": TOKEN, "AES_KEY": AES_KEY, "APP_ID": APP_ID, "APP_SECRET": "secret", "API_BASE": api}
         self.environ = {**os.environ, "BIANMIN_DATA__FOLDER": str(folder), "BIANMIN_SERVER__PORT": str(port)}
         self.environ |= {f"BIANMIN_WECHAT__{name}": value for name, value in secrets.items()}
+        self.outages: list[float] = []
         self.start()
 
     def start(self) -> None:
@@ -88,6 +88,12 @@ class Server:
             [sys.executable, "-m", "bot", "serve"], cwd=ROOT, env=self.environ, stderr=subprocess.DEVNULL
         )
         wait_for(self.port, self.process)
+
+    def restart(self) -> None:
+        killed = time.monotonic()
+        self.kill()
+        self.start()
+        self.outages.append(time.monotonic() - killed)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -122,25 +128,24 @@ async def deliver(port: int, message: Message) -> bool:
     return True
 
 
-async def send(port: int, message: Message) -> None:
-    for message.rounds in range(1, ROUNDS + 1):
+async def send(port: int, message: Message, rounds: int) -> None:
+    for message.rounds in range(1, rounds + 1):
         started = time.monotonic()
         if any(await asyncio.gather(*(deliver(port, message) for _ in range(3)))):
             return
         await asyncio.sleep(max(0.0, started + PATIENCE - time.monotonic()))
 
 
-async def storm(server: Server, messages: list[Message], kills: int, seconds: float) -> None:
+async def storm(server: Server, messages: list[Message], kills: int, seconds: float, rounds: int) -> None:
     async def killer() -> None:
         for _ in range(kills):
             await asyncio.sleep(seconds / (kills + 1))
-            await asyncio.to_thread(server.kill)
-            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(server.restart)
 
     killing = asyncio.create_task(killer())
     sending = []
     for message in messages:
-        sending.append(asyncio.create_task(send(server.port, message)))
+        sending.append(asyncio.create_task(send(server.port, message, rounds)))
         await asyncio.sleep(seconds / len(messages))
     await asyncio.gather(*sending, killing)
 
@@ -166,7 +171,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         messages.append(message)
     server = Server(folder, port, f"http://127.0.0.1:{api.server_port}")
     try:
-        asyncio.run(storm(server, messages, args.kills, args.seconds))
+        asyncio.run(storm(server, messages, args.kills, args.seconds, args.rounds))
         wait_until_quiet(folder, args.settle)
     finally:
         server.kill()
@@ -178,6 +183,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         ).fetchall()
     passive = [message for message in messages if message.replies]
     later = [message for message in messages if not message.replies and Api.sent[message.openid]]
+    entered = {key.partition("-")[0] for key, _ in rows}
+    answered = {message.number for message in (*passive, *later)}
     return {
         "messages": args.messages,
         "kills": args.kills,
@@ -185,11 +192,13 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         "settled": sum(status == "settled" for _, status in rows),
         "answered_at_once": len(passive),
         "answered_later": len(later),
-        "lost": args.messages - len(passive) - len(later),
+        "never_reached": sum(str(message.number) not in entered for message in messages),
+        "lost": sum(str(message.number) in entered and message.number not in answered for message in messages),
         "different_replies": sum(len(set(message.replies)) > 1 for message in messages),
         "sent_twice": sum(Api.sent[message.openid] > 1 for message in messages),
         "at_once_and_later": sum(bool(Api.sent[message.openid]) for message in passive),
         "second_rounds": sum(message.rounds > 1 for message in messages),
+        "longest_outage_seconds": round(max(server.outages, default=0.0), 1),
     }
 
 
@@ -211,6 +220,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=500)
     parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="how often WeChat delivers a message that nobody answers")
     parser.add_argument("--seconds", type=float, default=60, help="over which the messages are spread")
     parser.add_argument("--settle", type=float, default=60, help="patience for what is delivered later")
     parser.add_argument("--data", type=Path, help="data folder with the demo county; made afresh when absent")

@@ -463,6 +463,25 @@ def test_an_answer_of_a_dead_worker_is_sent_unless_a_redelivery_took_it_along(ho
     assert house.outcomes() == ["passive", "sent"]
 
 
+def test_an_answer_written_but_handed_to_nobody_before_a_long_outage_is_sent_after_it(
+    house: House, wechat: FakeWeChat
+) -> None:
+    for number, question in enumerate(("低保怎么申请", "公交几点", "医保怎么报"), 1):
+        sent = Wire(TOKEN, AES_KEY, APP_ID, 600).open(*PHONE.sealed(text(question, number)), time.time())
+        entry, _ = house.reception.answer(inquiry_of(sent, house.seal, time.time()))
+        if number == 2:
+            house.book.deliver(entry, "passive")
+    ask(house.door(), letter("event_view"))
+    outbox = house.outbox(house.api(wechat))
+    assert outbox.recover(now_beijing() + timedelta(seconds=5)) == 0  # WeChat will come again
+    for _ in range(2):
+        outbox.recover(now_beijing() + timedelta(seconds=30))
+    while outbox.step():
+        pass
+    assert sorted(wechat.sent()) == ["答：低保怎么申请", "答：医保怎么报"]
+    assert outbox.recover(now_beijing() + timedelta(seconds=60)) == 0
+
+
 def hurry(house: House) -> None:
     """Let everything pending be due now."""
     with house.engine.begin() as connection:

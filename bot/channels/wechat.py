@@ -223,8 +223,13 @@ class Door:
     async def run(self) -> None:
         """Send what is due and announce what was published, until cancelled."""
         news_at = time.monotonic()
+        started: datetime | None = now_beijing()
         while self.on:
             try:
+                if started is not None:
+                    recovered = await anyio.to_thread.run_sync(self._outbox.recover, started, limiter=self._side)
+                    log.log(logging.INFO if recovered else logging.DEBUG, "queued %d undelivered answers", recovered)
+                    started = None
                 while await anyio.to_thread.run_sync(self._outbox.step, limiter=self._side):
                     pass
                 await anyio.to_thread.run_sync(self._outbox.look, limiter=self._side)

@@ -31,7 +31,14 @@ FINAL = frozenset({40003, 40037, 43004, 43101, 45015, 45047, 47003, 48001, 48002
 LONGEST_PAUSE = timedelta(minutes=15)
 MOST_TRIES = 24  # about five hours
 
+SERVICE_WINDOW = timedelta(hours=48)
+"""How long after a citizen's message WeChat takes 客服消息."""
+
+REDELIVERED_WITHIN = timedelta(seconds=10)
+"""WeChat's second and third delivery follow the first after five and ten seconds."""
+
 _STILL_WORKING = timedelta(seconds=2)
+_LOOK_BACK = 500  # more messages than can be on their way at one moment
 
 
 class Reception(Protocol):
@@ -64,6 +71,12 @@ class Book(Protocol):
 
     def reply_to(self, channel: Channel, message_key: str) -> Reply | None:
         """The reply to a message, None while there is none."""
+
+    def log(self, since: datetime | None = None, channel: Channel | None = None, limit: int = 100) -> list[Entry]:
+        """Entries, newest first."""
+
+    def reveal(self, entry: int, who: str, why: str) -> Inquiry:
+        """What the citizen wrote, and who it was."""
 
 
 class Api(Protocol):
@@ -151,6 +164,21 @@ class Outbox:
             self.keep(parcel, f"late:{inquiry.message_key}")
         else:
             self._book.enqueue(None, late_answer(inquiry, due_at))
+
+    def recover(self, started: datetime) -> int:
+        """After a start: queue answers that were written but handed to nobody; how many there were.
+
+        A worker that is killed between writing an answer and handing it over is covered by WeChat's redeliveries as
+        long as this server is back in time. Only an entry whose redeliveries all fell into the outage is queued here.
+        """
+        recovered = 0
+        for entry in self._book.log(started - SERVICE_WINDOW, Channel.WECHAT, limit=_LOOK_BACK):
+            if entry.reply is None or entry.deliveries or entry.event in SILENT or not entry.reply.text:
+                continue
+            if started - entry.received_at > REDELIVERED_WITHIN:
+                self.postpone(self._book.reveal(entry.entry, "bianmin", "deliver the answer after a restart"))
+                recovered += 1
+        return recovered
 
     def keep(self, parcel: Parcel, key: str) -> None:
         """Hand the parcel over with the citizen's next message."""
