@@ -132,6 +132,7 @@ class Words:
     effective: str
     apply_link: str
     number: str
+    year: str
 
 
 class Composer:
@@ -272,6 +273,7 @@ class Composer:
             effective=_day(first.document.effective_on) if first else "",
             apply_link=self._office.apply_url,
             number=_mark(decision.number, marks),
+            year=decision.matched if decision.variant == "year" else "",
         )
 
     def _cited(self, hit: Hit, room: int, marks: list[str], figures: bool) -> Cited:

@@ -61,7 +61,8 @@ def read(
             return Turn(kind=kind, raw=text)
         screening = (sensitive_words or sensitive.shipped()).screen(plain)
     turn = _understand(plain, conversation, words)
-    return replace(turn, raw=text, shown=echo(screening.masked), screening=screening)
+    core = words.core(turn.question) if turn.kind is TurnKind.QUESTION and not turn.number_only else ""
+    return replace(turn, raw=text, shown=echo(screening.masked), screening=screening, core=core)
 
 
 def fresh(conversation: Conversation, now: datetime, minutes: int) -> Conversation:

@@ -41,6 +41,8 @@ __all__ = ["Context", "Decision", "OfficeInfo", "choose", "enrich", "failed"]
 
 MOST_CHOICES = 4
 NEAREST = 3
+# Where the directory and the hits point to the same organ, this share of the threshold is enough to offer choices.
+AGREEING = 0.3
 # Documents whose scores differ by less than this share of the first are equally likely; the second for a bare word.
 SAME_SCORE, SAME_SCORE_BARE = 0.03, 0.15
 _REGULATION = "《中华人民共和国政府信息公开条例》"
@@ -67,6 +69,8 @@ _SIMPLE = {
 _FIGURES = re.compile(
     r"(?:\d[\d,.]*|[一二三四五六七八九十百千]+)\s*(?:多|余)?(?:元|万|亿|%|％|人|户|个|名|家|亩|套|辆|所|座|公里|件|吨|起|次)"
 )
+_ASKED_YEAR = re.compile(r"((?:19|20)\d\d)\s*年?")
+_BOUND_YEAR = re.compile(r"((?:19|20)\d\d)\s*年(?!\s*\d{1,2}\s*月)")
 _YEAR = re.compile(r"(?:19|20)\d\d\s*年?(?:度)?")
 _DECORATION = re.compile(
     r"^.{0,24}?关于(?:印发|公布|转发|发布|做好|进一步做好)?[《<]?|的(?:通知|公告|通告|意见)$|[》>]"
@@ -159,13 +163,16 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
         return _answer(_picked_first(hits, turn.passage), "picked", context)
     if turn.number_only or (turn.filters.number and not hits):
         return _by_number(turn, finding, context)
-    if hits and finding.confidence >= context.answer_at and not _unmade(turn, finding, context):
+    sure = _sure(turn, finding, context)
+    year = _missing_year(turn, hits[0]) if hits else ""
+    vague = turn.vagueness is Vagueness.NO_MATTER and sure < _surer(context)
+    if sure >= context.answer_at and not year and not vague and not _unmade(turn, sure, hits[0], context):
         ordered, replaced = _in_force_first(hits)
         rivals = [] if turn.followup else _rivals(ordered, turn)
         if len(rivals) > 1:
             return _choices(rivals, "answer.ambiguous")
         return _answer(ordered, "answer.replaced" if replaced else "answer", context)
-    if turn.triage is not None:
+    if turn.triage is not None and (sure < context.choices_at or turn.triage.kind in _GRIEVANCES):
         return _refer(turn.triage, finding, context)
     if turn.wants_creation:
         return Decision(
@@ -176,24 +183,100 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
             organ=_holder(finding.organs, context, context.organ_at),
             basis=_BASIS[ReplyKind.NEEDS_CREATION],
         )
-    if turn.vagueness is Vagueness.NO_MATTER and not conversation.asked_back:
+    if vague and not conversation.asked_back:
         return _clarify(turn, finding)
+    if year:
+        return Decision(
+            kind=ReplyKind.NOT_FOUND,
+            rule="not_found.year",
+            variant="year",
+            nearest=_nearest(hits),
+            organ=_holder(finding.organs, context, context.organ_at),
+            matched=year,
+            basis=_BASIS[ReplyKind.NOT_FOUND],
+        )
     outside = _holder(finding.organs, context, context.organ_sure_at)
     if outside is not None and outside.organ.relation in _OUTSIDE:
         return _not_held(outside, hits, "not_held.outside")
-    if hits and finding.confidence >= context.choices_at:
-        return _choices(_distinct(hits), "choices")
+    if sure >= context.choices_at:
+        return _choices(_distinct(hits), "choices", _holder(finding.organs, context, context.organ_at))
+    agreeing = _at_work(finding, context)
+    if agreeing is not None and sure >= context.choices_at * AGREEING and turn.vagueness is Vagueness.CLEAR:
+        return _choices(_distinct(hits), "choices.organ_agrees", agreeing)
     return _missed(turn, finding, conversation, context)
 
 
-def _unmade(turn: Turn, finding: Finding, context: Context) -> bool:
+def _sure(turn: Turn, finding: Finding, context: Context) -> float:
+    """How sure we may be of the first hit: the library's confidence, unless other evidence speaks against it.
+
+    Against it speak: the hit holds nothing of the matter; or the library knows some word of the matter in none of its
+    hits while the directory names an organ that none of the first hits has to do with.
+    """
+    if not finding.hits or not _speaks_of(turn, finding, finding.hits[0]):
+        return 0.0
+    handles = _holder(finding.organs, context, context.organ_at)
+    if handles is None or _concerns(handles.organ, finding.hits[:NEAREST]):
+        return finding.confidence
+    held = "".join(_all_text(hit) for hit in finding.hits)
+    unknown = [word for word in finding.record.terms if len(word) > 1 and word in turn.core and word not in held]
+    return 0.0 if unknown else finding.confidence
+
+
+def _at_work(finding: Finding, context: Context) -> OrganMatch | None:
+    """The organ that handles the matter by the directory, where the first hits are its own work too."""
+    handles = _holder(finding.organs, context, context.organ_at)
+    return handles if handles is not None and _concerns(handles.organ, finding.hits[:NEAREST]) else None
+
+
+def _concerns(organ: Organ, hits: Sequence[Hit]) -> bool:
+    """Whether one of the hits was issued by the organ or names it."""
+    names = {organ.name, organ.short_name, *organ.aliases} - {""}
+    return any(name in hit.document.issuer or name in _all_text(hit) for hit in hits for name in names)
+
+
+def _all_text(hit: Hit) -> str:
+    return f"{hit.document.title} {' '.join(hit.passage.path)} {hit.passage.text}"
+
+
+def _surer(context: Context) -> float:
+    """Half way between the threshold and certainty: asked of what is easily mistaken."""
+    return (1 + context.answer_at) / 2
+
+
+def _unmade(turn: Turn, sure: float, hit: Hit, context: Context) -> bool:
     """Whether figures or a certificate are wanted that the first hit does not plainly hold."""
     if not turn.wants_creation:
         return False
-    surer = (1 + context.answer_at) / 2
-    return finding.confidence < surer or not _FIGURES.search(finding.hits[0].passage.text)
+    return sure < _surer(context) or not _FIGURES.search(hit.passage.text)
 
 
+def _speaks_of(turn: Turn, finding: Finding, hit: Hit) -> bool:
+    """Whether a hit holds any of what names the matter, in the asker's words or the official ones.
+
+    A question whose own words are all unknown to the library can still score on its general words.
+    """
+    if len(turn.core) < 2:
+        return True
+    text = _all_text(hit)
+    pairs = {turn.core[index : index + 2] for index in range(len(turn.core) - 1)}
+    if any(pair in text for pair in pairs) or any(len(word) > 1 and word in text for word in finding.record.expanded):
+        return True
+    corrected = letters(finding.corrected)
+    return any(corrected[index : index + 2] in text for index in range(len(corrected) - 1))
+
+
+def _missing_year(turn: Turn, hit: Hit) -> str:
+    """The year that was asked for, where the first hit is bound to other years and to this one it is not."""
+    asked = {match.group(1) for match in _ASKED_YEAR.finditer(turn.question)} if not turn.number_only else set()
+    if not asked or turn.filters.number:
+        return ""
+    text = _all_text(hit)
+    bound = {match.group(1) for match in _BOUND_YEAR.finditer(text)}
+    written = str(hit.document.written_on.year) if hit.document.written_on else ""
+    return min(asked) if bound and not (bound | {written}) & asked else ""
+
+
+_GRIEVANCES = (TriageKind.COMPLAINT, TriageKind.CONSUMER, TriageKind.PETITION, TriageKind.DUTY)
 _OUTSIDE = (OrganRelation.VERTICAL, OrganRelation.UTILITY, OrganRelation.OTHER)
 
 
@@ -401,7 +484,7 @@ def _differs(hits: Sequence[Hit]) -> Missing | None:
     return Missing.WHO if len(audiences) == len(documents) else None
 
 
-def _choices(hits: Sequence[Hit], rule: str) -> Decision:
+def _choices(hits: Sequence[Hit], rule: str, organ: OrganMatch | None = None) -> Decision:
     choices, targets = _offers(hits)
     return Decision(
         kind=ReplyKind.CHOICES,
@@ -409,6 +492,7 @@ def _choices(hits: Sequence[Hit], rule: str) -> Decision:
         variant="one" if len(choices) == 1 else "",
         choices=choices,
         targets=targets,
+        organ=organ,
         nearest=tuple(hits[:MOST_CHOICES]),
     )
 

@@ -155,6 +155,7 @@ class Turn:
     vagueness: Vagueness = Vagueness.CLEAR
     subject: str = ""  # what the question is about, without question words
     base: str = ""  # the subject before 「那…呢」 varied it; empty where nothing was varied
+    core: str = ""  # the letters that name the matter, without general words
     aspect: str = ""  # code of the aspect asked for ("materials", "fee" …), empty for none
     passage: str = ""  # id of the passage picked
     aside: str = ""  # a second question in the same message, to be asked on its own

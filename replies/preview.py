@@ -178,6 +178,7 @@ _OLD = hit(
     validity=Validity.REPEALED,
     score=9.9,
 )
+_BOUND = hit("关于做好2027年居民医保参保缴费工作的通知", "2027年居民医保每人每年400元。", document="d6")
 _OTHER = hit("青禾县就业创业补贴办法", "一次性创业补贴标准为5000元。", document="d5", score=9.9, lead="一次性创业补贴")
 
 
@@ -216,6 +217,8 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
     )
     miss = finding(fee, [PENSION, _OTHER], 0.1, suggestions=("养老保险缴费档次",))
     held = finding(fee, [PENSION], 0.1, organs=[OrganMatch(_BUREAU, 0.8, ("城乡居民基本养老保险",))])
+    theirs = hit("退休人员体检服务指南", "由县人社局安排。", document="d7", lead="体检", score=9.0)
+    agreeing = finding(fee, [theirs, PENSION], 0.1, organs=[OrganMatch(_BUREAU, 0.8, ("城乡居民基本养老保险",))])
     outside = finding("个税", [], 0.0, organs=[OrganMatch(_TAX, 0.9, ())])
     return (
         answer,
@@ -232,6 +235,7 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
         ),
         of("answer 两个问题", f"{fee}？另外低保怎么申请", finding(fee, [PENSION], 0.9)),
         of("choices", "创业补贴标准怎么定", finding("补贴标准", [PENSION, _OTHER], 0.4)),
+        of("choices 有单位", "退休人员体检在哪做", agreeing),
         of("choices/one", "养老钱怎么交", finding("养老钱", [PENSION], 0.4)),
         of("choices/again", "7", None, offered),
         of("clarify", "怎么申请", finding("怎么申请", [PENSION, _OTHER], 0.1)),
@@ -249,6 +253,7 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
             "青政发〔2031〕99号",
             finding("青政发〔2031〕99号", filters={"number": "青政发〔2031〕99号"}),
         ),
+        of("not_found/year", "2028年居民医保交多少钱", finding("居民医保", [_BOUND], 0.6)),
         of("not_held", "退休人员体检在哪做", held),
         of("not_held 没有电话", "个税退税怎么弄", outside),
         of("needs_creation", "统计一下历年各乡镇养老保险参保人数", miss),
@@ -264,7 +269,7 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
         of("refer/own_record_query", "我的低保批了没"),
         of("refer/utility", "我家停水了什么时候来水", finding("停水", [], 0.0)),
         of("refer/registry", "帮我查一下禾丰公司的股东"),
-        of("refer/publication", "县志在哪里能借"),
+        of("refer/publication", "县志在哪里能借", finding("县志", [], 0.0)),
         of("refer/duty", "请求县政府查处违法建设"),
         Sample("refer", Decision(ReplyKind.REFER, "sample", contacts=(), organ=OrganMatch(_BUREAU, 1.0, ()))),
         of("application", "我要申请政府信息公开"),

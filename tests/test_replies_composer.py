@@ -28,7 +28,7 @@ SAMPLES = samples(OFFICE)
 
 
 def answer(text: str, passage_text: str, channel: Channel = Channel.WECHAT, limit: int = 1900) -> Reply:
-    found = finding(text, [hit("办法", passage_text, matched=("标准", "缴费"))], 0.9)
+    found = finding(text, [hit("养老保险办法", passage_text, matched=("标准", "缴费"))], 0.9)
     return COMPOSER.compose(choose(read(text, NEW), found, NEW, context()), channel=channel, limit_bytes=limit)
 
 
@@ -214,7 +214,7 @@ def test_controls_never_leave_the_house() -> None:
 
 def test_a_forbidden_word_in_a_quote_is_not_ours() -> None:
     reply = answer(
-        "政府信息公开答复有哪几种标准", "经检索没有的，告知申请人该政府信息不存在；标准如下。", Channel.WEB, 0
+        "养老保险信息公开答复有哪几种标准", "经检索没有的，告知申请人该政府信息不存在；标准如下。", Channel.WEB, 0
     )
     assert "该政府信息不存在" in reply.sources[0].quote
 
@@ -377,7 +377,7 @@ def test_choices_are_numbered_as_they_are_picked() -> None:
 
 
 def test_a_guide_that_was_not_opened_is_still_quoted() -> None:
-    passage = hit("参保办事指南", "带身份证。", kind=DocumentKind.SERVICE_GUIDE, document="g")
+    passage = hit("养老保险参保办事指南", "带身份证。", kind=DocumentKind.SERVICE_GUIDE, document="g")
     decision = choose(read("养老保险带什么材料", NEW), finding("x", [passage], 0.9), NEW, context())
     assert COMPOSER.compose(decision, channel=Channel.WEB).facts == ()
     assert "带身份证。" in COMPOSER.compose(enrich(decision), channel=Channel.WEB).text

@@ -52,6 +52,7 @@ def match(organ: Organ, score: float) -> OrganMatch:
         ("怎么申请", 0.1, [match(BUREAU, 0.9)], ReplyKind.CLARIFY, "clarify"),
         ("社保", 0.1, [], ReplyKind.CLARIFY, "clarify"),
         ("停水了啥时候来", 0.1, [], ReplyKind.REFER, "triage.utility.water"),
+        ("停水了啥时候来", 0.4, [], ReplyKind.CHOICES, "choices"),
         ("停水了啥时候来", 0.9, [], ReplyKind.ANSWER, "answer"),
         ("投诉电话是多少", 0.9, [], ReplyKind.ANSWER, "answer"),
         ("投诉电话是多少", 0.3, [], ReplyKind.REFER, "triage.complaint.how"),
@@ -140,9 +141,9 @@ def test_choices_are_at_most_four_and_tell_each_other_apart() -> None:
 
 
 def test_two_documents_that_fit_a_short_question_equally_are_offered() -> None:
-    twins = [hit("甲县奖励办法", "奖励。", document="a"), hit("乙类奖励办法", "奖励。", document="b", score=9.95)]
+    twins = [hit("甲学区划分", "划分。", document="a"), hit("乙学区划分", "划分。", document="b", score=9.95)]
     assert decide("学区划分", finding("学区划分", twins, 0.9)).rule == "answer.ambiguous"
-    far = [twins[0], hit("乙类奖励办法", "奖励。", document="b", score=5.0)]
+    far = [twins[0], hit("乙学区划分", "划分。", document="b", score=5.0)]
     assert decide("学区划分", finding("学区划分", far, 0.9)).kind is ReplyKind.ANSWER
 
 
@@ -177,7 +178,7 @@ def test_a_repealed_text_that_stands_alone_is_quoted_under_a_warning() -> None:
 def test_what_does_not_bind_today_is_marked(
     expires_on: date | None, effective_on: date | None, validity: Validity, warning: str
 ) -> None:
-    text = hit("办法", "交200元。", validity=validity, expires_on=expires_on, effective_on=effective_on)
+    text = hit("养老保险办法", "交200元。", validity=validity, expires_on=expires_on, effective_on=effective_on)
     assert decide("养老保险一年交多少", finding("x", [text], 0.9)).validity_of == warning
 
 
@@ -190,7 +191,7 @@ def test_an_interpretation_of_the_very_document_speaks_first() -> None:
 
 
 def test_the_guide_is_opened_only_when_it_is_quoted_first() -> None:
-    guide = hit("参保办事指南", "身份证。", kind=DocumentKind.SERVICE_GUIDE, document="g")
+    guide = hit("养老保险参保办事指南", "身份证。", kind=DocumentKind.SERVICE_GUIDE, document="g")
     text = "养老保险带什么材料"
     decision = decide(text, finding(text, [guide, PENSION], 0.9))
     assert decision.guide_wanted == "g"
@@ -217,7 +218,7 @@ def test_a_number_that_is_not_held_is_a_miss_whatever_else_was_found() -> None:
 def test_not_held_puts_the_organs_own_documents_first() -> None:
     theirs = hit("社会救助指引", "低保。", document="m", issuer="青禾县民政局", score=1.0)
     text = "孤儿生活费怎么领取手续"
-    decision = decide(text, finding(text, [PENSION, theirs], 0.1, organs=[match(BUREAU, 0.8)]))
+    decision = decide(text, finding(text, [PENSION, theirs], 0.05, organs=[match(BUREAU, 0.8)]))
     assert decision.nearest[0] is theirs
 
 
@@ -250,6 +251,49 @@ def test_every_convenience_reply_names_its_basis() -> None:
         decision = decide(text, finding(text, [PENSION], 0.1, organs=organs), state)
         assert decision.kind.convenience
         assert decision.basis
+
+
+def test_a_year_that_only_others_are_bound_to_is_a_miss_and_not_an_answer() -> None:
+    bound = hit("2027年居民医保缴费通知", "2027年每人400元。", written_on=date(2026, 9, 1))
+    decision = decide("2028年居民医保交多少钱", finding("x", [bound], 0.9, organs=[match(BUREAU, 0.9)]))
+    assert (decision.kind, decision.rule, decision.matched) == (ReplyKind.NOT_FOUND, "not_found.year", "2028")
+    assert decision.organ is not None
+    assert decide("2027年居民医保交多少钱", finding("x", [bound], 0.9)).kind is ReplyKind.ANSWER
+    standing = hit("居民医保办法", "自2024年1月1日起，每人400元。", written_on=date(2023, 12, 1))
+    assert decide("2026年居民医保交多少钱", finding("x", [standing], 0.9)).kind is ReplyKind.ANSWER
+
+
+def test_a_hit_that_holds_nothing_of_the_matter_is_no_answer_however_sure_the_library() -> None:
+    alien = hit("异地就医备案通知", "备案怎么办：线上线下都可以。")
+    assert decide("房产证怎么过户", finding("x", [alien], 0.9)).kind is ReplyKind.NOT_FOUND
+    expanded = finding("x", [PENSION], 0.9)  # its record holds the official words
+    assert decide("老农保咋弄", expanded).kind is ReplyKind.ANSWER
+
+
+def test_the_directory_and_the_hits_together_are_enough_to_offer_choices() -> None:
+    theirs = hit("临时救助办法", "由县民政局审批。", document="m")
+    text = "临时救助怎么批"
+    agreeing = finding(text, [theirs, PENSION], 0.1, organs=[match(BUREAU, 0.8)])
+    decision = decide(text, agreeing)
+    assert (decision.kind, decision.rule) == (ReplyKind.CHOICES, "choices.organ_agrees")
+    assert decision.organ is not None
+    foreign = finding(text, [hit("临时救助办法", "由乡镇审批。", document="m")], 0.1, organs=[match(BUREAU, 0.8)])
+    assert decide(text, foreign).kind is ReplyKind.NOT_HELD
+
+
+def test_an_unknown_word_and_an_organ_that_no_hit_concerns_outweigh_the_confidence() -> None:
+    text = "养老保险怎么过户"
+    from dataclasses import replace
+
+    found = finding(text, [PENSION], 0.9, organs=[match(BUREAU, 0.8)])
+    found = replace(found, record=replace(found.record, terms=("养老保险", "过户"), expanded=()))
+    assert decide(text, found).kind is ReplyKind.NOT_HELD
+    assert decide(text, replace(found, organs=())).kind is ReplyKind.ANSWER
+
+
+def test_a_wish_that_names_no_matter_is_asked_back_unless_the_library_is_very_sure() -> None:
+    assert decide("补贴", finding("补贴", [PENSION], 0.7)).kind is ReplyKind.CLARIFY
+    assert decide("补贴", finding("补贴", [PENSION], 0.8)).kind is ReplyKind.ANSWER
 
 
 def test_alerting_words_are_told_to_staff() -> None:

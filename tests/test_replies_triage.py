@@ -31,7 +31,6 @@ AT_ONCE = [
     ("我的低保批下来了没", "own_record.query"),
     ("帮我查一下青禾农机公司的股东", "registry.company"),
     ("查询张某名下的房产抵押情况", "registry.property"),
-    ("县志在哪里能借", "publication"),
     ("请求县政府依法查处隔壁违建", "duty"),
     ("我要申请政府信息公开", "application"),
     ("要求公开2023年征地补偿费明细", "application"),
@@ -39,8 +38,10 @@ AT_ONCE = [
 ]
 
 SEARCH_FIRST = [
-    ("房子着火了能申请救助吗", "emergency.fire"),
     ("投诉电话是多少", "complaint.how"),
+    ("县志在哪里能借", "publication"),
+    ("申请信息公开收钱吗", "application"),
+    ("举报放火烧山给奖金吗", "complaint"),
     ("举报奖励办法", "complaint.how"),
     ("信访局在哪", "petition.how"),
     ("我家停电了什么时候来电", "utility.power"),
@@ -52,6 +53,8 @@ SEARCH_FIRST = [
 LOOKED_UP = [
     "低保怎么申请",
     "火灾应急预案",
+    "房子着火了能申请救助吗",
+    "我妈晕倒了住院能报销多少",
     "森林防火期是什么时候",
     "不动产登记怎么办",
     "危房改造补助标准",
