@@ -20,6 +20,7 @@ _DATE = re.compile(
     rf"|(?P<sep>[-/.．－]){_SPACE}(?P<m2>\d{{1,2}}){_SPACE}(?P=sep){_SPACE}(?P<d2>\d{{1,2}})(?!\d))"
     rf"|(?P<cy>{_CN_YEAR}){_SPACE}年{_SPACE}(?P<cm>{_CN_DAY}){_SPACE}月{_SPACE}(?P<cd>{_CN_DAY}){_SPACE}日"
 )
+_FIRST = set("12１２一二")
 _COMPACT = re.compile(r"^\s*((?:19|20)\d\d)(\d\d)(\d\d)(?:\D|$)")
 
 
@@ -88,7 +89,7 @@ def parse_date(text: str) -> date | None:
 def only_date(text: str) -> date | None:
     """The date of a line that says nothing but a date, brackets aside; None for any other line."""
     stripped = text.strip("（）() \t\u3000。")
-    if len(stripped) > 40:
+    if not 8 <= len(stripped) <= 40 or stripped[0] not in _FIRST:
         return None
     found = find_dates(stripped)
     if len(found) == 1 and found[0].start == 0 and found[0].end == len(stripped):

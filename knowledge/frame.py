@@ -83,6 +83,7 @@ _CONTACT = re.compile(
     r"(?:联\s*系\s*人|联系电话|咨询电话|咨询热线|服务热线|电子邮箱|电子邮件|邮\s*箱|监督电话|举报电话|传\s*真|联系方式|电\s*话|通讯地址|联系地址)"
     r"(?:及(?:联系)?电话)?\s*(?:[：:]|(?=[（(]?\d))"
 )
+_DATE_ENDS = set("日0123456789０１２３４５６７８９")
 _DIALOGUE = re.compile(r"^(?:问|答|Q|A)\s*\d*\s*[：:]|^【[^】]{1,12}】$|^【(?:问|答)】")
 _KEYWORDS = re.compile(r"^(?:主\s*题\s*词|关\s*键\s*词)\s*[：:]\s*(.*)$")
 
@@ -503,7 +504,7 @@ def _signature_date(line: Line) -> date | None:
     alone = only_date(line.text)
     if alone is not None:
         return alone
-    if len(line.text) > 80:
+    if not 8 <= len(line.text) <= 80 or line.text.rstrip("）) \u3000")[-1:] not in _DATE_ENDS:
         return None
     found = find_dates(line.text)
     if len(found) == 1 and not line.text[found[0].end :].strip("（）() ") and organs_of(line.text[: found[0].start]):
@@ -597,7 +598,8 @@ def _take_attachments(lines: list[Line], frame: Frame) -> tuple[list[Line], list
     place = 0
     while place < len(lines):
         line = lines[place]
-        heads = _opens_attachment(lines, place, started=current is not None, signed=_signed(main))
+        signed = line.text.startswith("附") and _signed(main)
+        heads = _opens_attachment(lines, place, started=current is not None, signed=signed)
         if heads is None:
             (main if current is None else current.lines).append(line)
             place += 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from knowledge.dates import numeral
 
@@ -56,16 +58,28 @@ _PATTERNS: tuple[tuple[Style, re.Pattern[str]], ...] = (
     (Style.DIGIT_BRACKET, re.compile(r"([⑴-⒇])")),
 )
 _ARTICLE = re.compile(rf"第\s?([{_CN}\d]{{1,8}})\s?条(?:之([一二三四五六七八九十]{{1,3}}))?")
-_HEADS = set("第（(" + _CN + "0123456789０１２３４５６７８９①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳⑴⑵⑶⑷⑸⑹⑺⑻⑼⑽")
+_BY_FIRST: dict[str, tuple[tuple[Style, re.Pattern[str]], ...]] = {
+    **dict.fromkeys("第", _PATTERNS[:3]),
+    **dict.fromkeys(_CN, _PATTERNS[3:4]),
+    **dict.fromkeys("（(", (_PATTERNS[4], _PATTERNS[7])),
+    **dict.fromkeys("0123456789０１２３４５６７８９", _PATTERNS[5:8]),
+    **dict.fromkeys(
+        (chr(c) for c in (*range(0x2460, 0x2474), *range(0x3251, 0x3260), *range(0x32B1, 0x32C0))), _PATTERNS[8:9]
+    ),
+    **dict.fromkeys((chr(c) for c in range(0x2474, 0x2488)), _PATTERNS[9:]),
+}
 
 
 def match_token(text: str) -> Token | None:
     """The heading number that opens ``text`` (articles aside), None when it opens with none."""
-    text = text[:40].lstrip(" \t\u3000")
-    if not text or text[0] not in _HEADS:
-        return None
-    for style, pattern in _PATTERNS:
-        match = pattern.match(text)
+    return _matched(text[:40])
+
+
+@lru_cache(maxsize=16384)  # each line is looked at by several passes
+def _matched(text: str) -> Token | None:
+    indent = len(text) - len(text.lstrip(" \t\u3000"))
+    for style, pattern in _BY_FIRST.get(text[indent : indent + 1], ()):
+        match = pattern.match(text, indent)
         if match:
             return _token(style, match)
     return None
@@ -74,7 +88,7 @@ def match_token(text: str) -> Token | None:
 def _token(style: Style, match: re.Match[str]) -> Token | None:
     value = match[1]
     if style is Style.CIRCLED:
-        number = int(__import__("unicodedata").numeric(value))
+        number = int(unicodedata.numeric(value))
         return Token(style, number, value, match.end())
     if style is Style.DIGIT_BRACKET and "⑴" <= value <= "⒇":
         number = ord(value) - ord("⑴") + 1
@@ -97,7 +111,7 @@ def _token(style: Style, match: re.Match[str]) -> Token | None:
 
 def match_article(text: str) -> Token | None:
     """The 第X条 that opens ``text``; whether it is an article or a mention, the sequence decides."""
-    match = _ARTICLE.match(text[:40])
+    match = _ARTICLE.match(text, 0, 40) if text.startswith("第") else None
     if not match:
         return None
     number = numeral(match[1])

@@ -7,10 +7,9 @@ repeats on most pages. Removed inside a line: Markdown ``**`` and bookmarks (``[
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from knowledge.dates import find_dates, only_date
 from knowledge.headings import Token, match_article, match_token
@@ -23,6 +22,7 @@ _PAGE_NUMBER = re.compile(
     r"|\d{1,4}\s*/\s*\d{1,4})[\s\u3000]*$"
 )
 _BARE_NUMBER = re.compile(r"^\s*\d{1,4}\s*$")
+_MARKS = re.compile(r"[（(《〔）)》〕]")
 _ENDS_SENTENCE = "。！？；：!?;:…"
 _ENDS_OPEN = "，、,（(《〈“‘〔[【—－-/和及与或的"
 _BLOCK_FORMATS = {"docx", "doc", "wps", "html", "rtf"}  # their paragraphs are whole
@@ -115,18 +115,21 @@ def tidy(raw: RawDocument) -> Tidied:
 
 def _close(current: _Open | None, lines: list[Line]) -> None:
     if current is not None:
-        lines.append(replace(current.line, text="".join(current.pieces)))
+        line = current.line
+        lines.append(
+            line if len(current.pieces) == 1 else Line("".join(current.pieces), line.level, centred=line.centred)
+        )
 
 
 def _grow(current: _Open, text: str) -> None:
     current.last = text
-    for character in text:
-        if character in "（(《〔":
+    current.since_open += len(text)
+    for match in _MARKS.finditer(text):
+        if match[0] in "（(《〔":
             current.unclosed += 1
-            current.since_open = 0
-        elif character in "）)》〕" and current.unclosed:
+            current.since_open = len(text) - match.start()
+        elif current.unclosed:
             current.unclosed -= 1
-        current.since_open += 1
 
 
 class _Numbering:
@@ -200,8 +203,8 @@ def _glue(last: str, text: str) -> str:
 
 
 def _width(text: str) -> float:
-    """Width in full-width characters."""
-    return sum(1.0 if unicodedata.east_asian_width(character) in "WFA" else 0.5 for character in text)
+    """Width in full-width characters: three bytes of UTF-8 are one, one byte is half."""
+    return (len(text) + len(text.encode("utf-8", "replace"))) / 4
 
 
 def _wrap_width(blocks: Sequence[Block]) -> float:

@@ -600,7 +600,7 @@ def _guide(lines: Sequence[Line], directory: Directory, preface: str) -> list[Dr
                 finish()
                 name = label
                 cells = [cell for cell in line.cells if cell]
-                section = [Line(f"{cells[0].rstrip('：:')}：{cells[1]}")]
+                section = [Line(_named(cells[0], cells[1]))]
                 finish()
                 name = ""
                 continue
@@ -816,6 +816,13 @@ def _table(rows: list[Line], locator: str, path: tuple[str, ...], directory: Dir
         size += len(text)
     if not body:
         groups = [([_row_text(row.cells, []) for row in rows], [])]
+    unused = [
+        head
+        for place, head in enumerate(heads)
+        if head and not any(row.cells[place : place + 1] > ("",) for row in body)
+    ]
+    if body and unused:
+        groups[0][0].insert(0, "；".join(unused))  # columns that no row fills
     if len(groups) > 1 and sum(len(line) for texts, _ in groups for line in texts) <= _TABLE_GROUP + 200:
         groups = [([line for texts, _ in groups for line in texts], [unit for _, units in groups for unit in units])]
     steps = (*path, *(text for text in caption if text not in path))
@@ -857,20 +864,21 @@ def _heads_of(rows: Sequence[Line]) -> tuple[list[str], list[Line]]:
 
 
 def _row_text(cells: Sequence[str], heads: Sequence[str]) -> str:
-    if not heads:
-        filled = [cell.replace("\n", " ") for cell in cells if cell]
-        return (
-            f"{filled[0].rstrip('：:')}：{filled[1]}"
-            if len(filled) == 2 and len(filled[0]) <= 16
-            else "；".join(filled)
-        )
-    pieces = []
+    """「列名：值；列名：值」; a row of two cells without heads reads 「名：值」."""
+    filled = [cell.replace("\n", " ") for cell in cells if cell]
+    if not heads and len(filled) == 2 and len(filled[0]) <= 16:
+        return _named(filled[0], filled[1])
+    text = ""
     for place, cell in enumerate(cells):
-        head = heads[place] if place < len(heads) else ""
         if cell:
-            value = cell.replace("\n", " ").rstrip("；;")
-            pieces.append(f"{head}：{value}" if head else value)
-    return "；".join(pieces)
+            head = heads[place] if place < len(heads) else ""
+            value = _named(head, cell.replace("\n", " "))
+            text += value if not text or text[-1] in "；;" else f"；{value}"
+    return text
+
+
+def _named(name: str, value: str) -> str:
+    return f"{name}{value}" if not name or name[-1] in "：:" else f"{name}：{value}"
 
 
 def _plain(

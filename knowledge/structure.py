@@ -414,10 +414,11 @@ def _effective_sentence(
     for match in _IN_FORCE.finditer(text):
         start = max(text.rfind(mark, max(0, match.start() - 120), match.start()) for mark in "。\n") + 1
         start = max(start, match.start() - 120)
-        found = _FROM.search(text[start : match.end()])
+        since = max(text.rfind("自", start, match.start()), text.rfind("从", start, match.start()))
+        found = _FROM.match(text, since, match.end()) if since >= 0 else None
         if not found:
             continue
-        before = text[start : start + found.start()]
+        before = text[start:since]
         own = _SUBJECT.search(before) is not None or len(before.strip()) <= 1
         if not own or (re.search(r"《[^》]*》[^，。]{0,12}$", before) and not re.search(r"本|印发", before)):
             continue
