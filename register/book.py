@@ -374,17 +374,10 @@ class RegisterBook:
 
     def counts(self) -> dict[tuple[str, str, str], int]:
         """(channel, status, kind or "") → number of entries, for ``/metrics``."""
-        columns = (inquiries.c.channel, inquiries.c.status, func.coalesce(inquiries.c.kind, ""))
+        columns = (inquiries.c.channel, inquiries.c.status, inquiries.c.kind)
         with self._reader.connect() as connection:
             counted = connection.execute(select(*columns, func.count()).group_by(*columns))
-            return {(row[0], row[1], row[2]): row[3] for row in counted}
-
-    def durations(self, limit: int = 1000) -> list[dict[str, float]]:
-        """Seconds of each step of the newest entries, newest first: for measurements."""
-        query = select(inquiries.c.durations).where(inquiries.c.durations.is_not(None))
-        with self._reader.connect() as connection:
-            rows = connection.execute(query.order_by(inquiries.c.id.desc()).limit(limit))
-            return [json.loads(row[0]) for row in rows]
+            return {(row[0], row[1], row[2] or ""): row[3] for row in counted}
 
     def _outbound_row(self, entry: int | None, outgoing: Outgoing, now: int) -> dict[str, Any]:
         return {
