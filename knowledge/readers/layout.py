@@ -1,0 +1,628 @@
+"""版面还原: from glyphs with positions to paragraphs and table rows in reading order.
+
+Shared by the formats that store pages, not paragraphs (PDF, OFD, OCR). A page is cut into tables (where ruled lines say
+so) and lines; two columns are read one after the other; page numbers and running heads are dropped; lines are joined to
+paragraphs by indent, fill and leading. Lengths are in points (1/72 inch), y grows downwards.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from knowledge.headings import match_article, match_token
+from knowledge.readers.raw import Block, BlockKind
+
+_PAGE_NUMBER = re.compile(
+    r"^[\s\u3000]*(?:[-—–－―─一·•.~∼]{1,3}\s*\d{1,4}\s*[-—–－―─一·•.~∼]{1,3}|第\s*\d{1,4}\s*页(?:\s*[,，/|]?\s*共\s*\d{1,4}\s*页)?"
+    r"|\d{1,4}\s*/\s*\d{1,4}|[Pp]age\s*\d{1,4}(?:\s*of\s*\d{1,4})?)[\s\u3000]*$"
+)
+_BARE = re.compile(r"^\s*(\d{1,4}|[ivxlcIVXLC]{1,6})\s*$")
+_ENDS = "。！？；：!?;:…"
+_ALONE = re.compile(
+    r"^(?:附\s*件|抄\s*送|抄\s*报|主\s*送|主题词|联\s*系\s*(?:人|电话)|[（(]此件|问\s*[：:]|答\s*[：:])"
+)
+_MAX_RULES = 6000
+_COLUMN_ROWS = 4  # rows that must stand side by side before a page counts as set in columns
+_NEAR = 3.0  # points within which two strokes touch
+_CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u3000-\u303f“”‘’—…]")
+
+
+class Glyph(NamedTuple):
+    """字形: one or more characters at one place; ``size`` is the type size."""
+
+    text: str
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    size: float
+
+
+class Rule(NamedTuple):
+    """线: a straight line or a thin bar of a page."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(slots=True)
+class Page:
+    """一页: what stands on one page, in any order."""
+
+    number: int
+    glyphs: list[Glyph] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Line:
+    """One line of text, or one table row (``cells``), with the measure of its column."""
+
+    text: str
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+    size: float
+    page: int
+    cells: tuple[str, ...] = ()
+    opens: bool = False
+    left: float = 0.0
+    right: float = 0.0
+    column: int = 0
+
+
+class Setter:
+    """Takes pages one by one, keeps only their lines, and gives the blocks of the whole document."""
+
+    def __init__(self) -> None:
+        self._pages: list[list[_Line]] = []
+
+    def add(self, page: Page) -> None:
+        """Set one page."""
+        self._pages.append(_set_page(page))
+
+    def blocks(self) -> list[Block]:
+        """Paragraphs, and table rows, in reading order."""
+        _drop_furniture(self._pages)
+        _measure(self._pages)
+        return _join([line for page in self._pages for line in page])
+
+
+def blocks_of(pages: Iterable[Page]) -> list[Block]:
+    """Blocks of a document given as pages."""
+    setter = Setter()
+    for page in pages:
+        setter.add(page)
+    return setter.blocks()
+
+
+# ---------------------------------------------------------------- one page
+
+
+def _set_page(page: Page) -> list[_Line]:
+    tables, glyphs = _tables(page)
+    rows = _rows(glyphs)
+    lines: list[_Line] = []
+    for table in sorted(tables, key=lambda table: table[0].y0):
+        above = [row for row in rows if _middle(row) < table[0].y0]
+        rows = [row for row in rows if _middle(row) >= table[0].y0]
+        lines += _columns(above, page.number)
+        lines += table
+    return lines + _columns(rows, page.number)
+
+
+def _middle(row: Sequence[Glyph]) -> float:
+    return (row[0].y0 + row[0].y1) / 2
+
+
+def _rows(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
+    """Glyphs on one baseline, left to right; a row is broken where a gap is too wide to be one line."""
+    rows: list[list[Glyph]] = []
+    middle = height = 0.0
+    for glyph in sorted(glyphs, key=lambda g: (g.y0 + g.y1) / 2):
+        own = (glyph.y0 + glyph.y1) / 2
+        tall = glyph.y1 - glyph.y0
+        if rows and own - middle < 0.45 * max(min(height, tall), 0.5 * max(height, tall)):
+            rows[-1].append(glyph)
+            if tall > height:
+                middle, height = (middle + own) / 2, tall
+        else:
+            rows.append([glyph])
+            middle, height = own, tall
+    pieces: list[list[Glyph]] = []
+    for row in rows:
+        row.sort(key=lambda g: g.x0)
+        kept: list[Glyph] = []
+        for glyph in row:
+            twin = next((g for g in kept[-3:] if g.text == glyph.text and glyph.x0 - g.x0 < 0.3 * g.size), None)
+            if twin is None:  # a glyph printed twice is bold, not doubled
+                kept.append(glyph)
+        pieces.append(kept)
+    return pieces
+
+
+def _line(row: Sequence[Glyph], page: int) -> _Line:
+    sizes = Counter(round(g.size, 1) for g in row)
+    return _Line(
+        text=_text(row),
+        x0=row[0].x0,
+        x1=max(g.x1 for g in row),
+        y0=min(g.y0 for g in row),
+        y1=max(g.y1 for g in row),
+        size=max(sizes.items(), key=lambda item: (item[1], item[0]))[0] or 1.0,
+        page=page,
+    )
+
+
+def _text(row: Sequence[Glyph]) -> str:
+    """Characters of one row; a space only where the page shows one."""
+    gaps = sorted(b.x0 - a.x1 for a, b in itertools.pairwise(row))
+    usual = gaps[len(gaps) // 2] if gaps else 0.0
+    pieces: list[str] = []
+    previous: Glyph | None = None
+    for glyph in row:
+        if previous is not None and not glyph.text.isspace():
+            gap = glyph.x0 - previous.x1
+            size = max(glyph.size, previous.size)
+            if _CJK.match(previous.text[-1]) or _CJK.match(glyph.text[0]):
+                both = _CJK.match(previous.text[-1]) and _CJK.match(glyph.text[0])
+                wide = gap > max(0.9 * size, 2.0 * usual + 0.3 * size if both else 0.0)
+                if wide and not (pieces and pieces[-1].isspace()):
+                    pieces.append("\u3000" if both else " ")
+            elif gap > max(0.17 * size, 1.6 * usual if usual > 0 else 0.0):
+                pieces.append(" ")
+        if not glyph.text.isspace():
+            pieces.append(glyph.text)
+            previous = glyph
+    return "".join(pieces).strip()
+
+
+# ---------------------------------------------------------------- columns
+
+
+def _columns(rows: Sequence[list[Glyph]], page: int) -> list[_Line]:
+    """Lines of ``rows`` in reading order: where the page is set in two columns, the left one first."""
+    gutter = _gutter(rows)
+    if gutter is None:
+        return [_line(row, page) for row in rows]
+    lines: list[_Line] = []
+    band: list[list[Glyph]] = []
+    for row in [*rows, None]:
+        if row is not None and _side(row, gutter) is not _Side.CROSSES:
+            band.append(row)
+            continue
+        lines += _band(band, gutter, page)
+        band = []
+        if row is not None:
+            lines.append(_line(row, page))
+    return lines
+
+
+class _Side(Enum):
+    LEFT = 1
+    RIGHT = 2
+    BOTH = 3
+    CROSSES = 4
+
+
+def _side(row: Sequence[Glyph], at: float) -> _Side:
+    """On which side of ``at`` a row stands; it crosses where no gap of a character's width is there."""
+    if row[-1].x1 <= at:
+        return _Side.LEFT
+    if row[0].x0 >= at:
+        return _Side.RIGHT
+    left, right = _parts(row, at)
+    if left and right and right[0].x0 - left[-1].x1 >= 0.9 * right[0].size and left[-1].x1 <= at <= right[0].x0:
+        return _Side.BOTH
+    return _Side.CROSSES
+
+
+def _parts(row: Sequence[Glyph], at: float) -> tuple[list[Glyph], list[Glyph]]:
+    return [g for g in row if (g.x0 + g.x1) / 2 < at], [g for g in row if (g.x0 + g.x1) / 2 >= at]
+
+
+def _gutter(rows: Sequence[list[Glyph]]) -> float | None:
+    """Where two columns of prose part, None on a page of one column."""
+    wide = [row for row in rows if len(row) > 1]
+    if len(wide) < _COLUMN_ROWS:
+        return None
+    gaps: Counter[int] = Counter()
+    for row in wide:
+        for a, b in itertools.pairwise(row):
+            if b.x0 - a.x1 >= 0.9 * b.size:
+                gaps.update(range(int(a.x1 // 4) + 1, int(b.x0 // 4) + 1))
+    if not gaps:
+        return None
+    left, right = min(row[0].x0 for row in wide), max(row[-1].x1 for row in wide)
+    middle = [(count, place) for place, count in gaps.items() if 0.3 < (place * 4 - left) / (right - left + 1) < 0.7]
+    best = max((count for count, _ in middle), default=0)
+    if best < _COLUMN_ROWS:
+        return None
+    places = sorted(place for count, place in middle if count == best)
+    gutter = places[len(places) // 2] * 4.0
+    both = [_parts(row, gutter) for row in wide if _side(row, gutter) is _Side.BOTH]
+    filled = sum(
+        1
+        for a, b in both
+        if a[-1].x1 - a[0].x0 >= 0.6 * (gutter - left) and b[-1].x1 - b[0].x0 >= 0.6 * (right - gutter)
+    )
+    return gutter if len(both) >= _COLUMN_ROWS and filled * 10 >= len(both) * 6 else None
+
+
+def _band(rows: Sequence[list[Glyph]], gutter: float, page: int) -> list[_Line]:
+    both = sum(1 for row in rows if _side(row, gutter) is _Side.BOTH)
+    if both < _COLUMN_ROWS:
+        return [_line(row, page) for row in rows]
+    columns: tuple[list[_Line], list[_Line]] = ([], [])
+    for row in rows:
+        for number, part in enumerate(_parts(row, gutter)):
+            if part:
+                line = _line(part, page)
+                line.column = number + 1
+                columns[number].append(line)
+    return [*columns[0], *columns[1]]
+
+
+# ---------------------------------------------------------------- tables
+
+
+def _tables(page: Page) -> tuple[list[list[_Line]], list[Glyph]]:
+    """Ruled tables as rows, and the glyphs that stand in none."""
+    if len(page.rules) > _MAX_RULES:
+        return [], page.glyphs
+    glyphs = page.glyphs
+    tables: list[list[_Line]] = []
+    for grid in grids(page.rules):
+        inside = [g for g in glyphs if grid.holds(g)]
+        rows = grid.rows(inside, page.number) if inside else []
+        if rows:
+            tables.append(rows)
+            taken = set(map(id, inside))
+            glyphs = [g for g in glyphs if id(g) not in taken]
+    return tables, glyphs
+
+
+@dataclass(slots=True)
+class Grid:
+    """表格线: the lines of one ruled table; ``across`` and ``down`` hold (place, from, to) of each stroke."""
+
+    xs: list[float]
+    ys: list[float]
+    across: list[tuple[float, float, float]]
+    down: list[tuple[float, float, float]]
+
+    def holds(self, glyph: Glyph) -> bool:
+        """Whether the middle of ``glyph`` lies inside."""
+        x, y = (glyph.x0 + glyph.x1) / 2, (glyph.y0 + glyph.y1) / 2
+        return self.xs[0] - _NEAR <= x <= self.xs[-1] + _NEAR and self.ys[0] - _NEAR <= y <= self.ys[-1] + _NEAR
+
+    def rows(self, glyphs: Sequence[Glyph], page: int) -> list[_Line]:
+        """One line a table row; empty where this is a frame around text, not a table."""
+        height, width = len(self.ys) - 1, len(self.xs) - 1
+        region = self._regions(height, width)
+        found: defaultdict[tuple[int, int], list[Glyph]] = defaultdict(list)
+        for glyph in glyphs:
+            row = min(max(bisect_right(self.ys, (glyph.y0 + glyph.y1) / 2) - 1, 0), height - 1)
+            column = min(max(bisect_right(self.xs, (glyph.x0 + glyph.x1) / 2) - 1, 0), width - 1)
+            found[region[row][column]].append(glyph)
+        if len(found) < 2:
+            return []
+        rights = {region[r][c]: self.xs[c + 1] for r in range(height) for c in range(width)}
+        texts = {place: _cell_text(inside, rights[place]) for place, inside in found.items()}
+        lines: list[_Line] = []
+        for row in range(height):
+            cells: list[str] = []
+            for column in range(width):
+                place = region[row][column]
+                cells.append(texts.get(place, "") if place[1] == column else "")
+            if any(cells) and not all(region[row][c][0] < row or not cells[c] for c in range(width)):
+                shown = " ".join(cell for cell in cells if cell)
+                top, bottom = self.ys[row], self.ys[row + 1]
+                opens = not lines
+                lines.append(_Line(shown, self.xs[0], self.xs[-1], top, bottom, 10.0, page, tuple(cells), opens=opens))
+        return lines
+
+    def _regions(self, height: int, width: int) -> list[list[tuple[int, int]]]:
+        """(row, column) of the top left cell of the merged cell that each cell belongs to."""
+        region = [[(row, column) for column in range(width)] for row in range(height)]
+        for row in range(height):
+            for column in range(width):
+                y, x = (self.ys[row] + self.ys[row + 1]) / 2, (self.xs[column] + self.xs[column + 1]) / 2
+                if column and not _stroke_at(self.down, self.xs[column], y):
+                    region[row][column] = region[row][column - 1]
+                elif row and not _stroke_at(self.across, self.ys[row], x):
+                    region[row][column] = region[row - 1][column]
+        return region
+
+
+def _stroke_at(strokes: Sequence[tuple[float, float, float]], place: float, along: float) -> bool:
+    return any(abs(at - place) <= _NEAR and start - _NEAR <= along <= end + _NEAR for at, start, end in strokes)
+
+
+def grids(rules: Sequence[Rule]) -> list[Grid]:
+    """Tables that the rules of a page draw: horizontal and vertical strokes that touch each other."""
+    across = _strokes([(r.y0, r.x0, r.x1) for r in rules if r.x1 - r.x0 >= 8 and r.y1 - r.y0 <= 4])
+    down = _strokes([(r.x0, r.y0, r.y1) for r in rules if r.y1 - r.y0 >= 4 and r.x1 - r.x0 <= 4])
+    if len(across) * len(down) > 250_000:
+        return []
+    groups: list[tuple[set[int], set[int]]] = []
+    for number, (y, left, right) in enumerate(across):
+        touching = {
+            n
+            for n, (x, top, bottom) in enumerate(down)
+            if left - _NEAR <= x <= right + _NEAR and top - _NEAR <= y <= bottom + _NEAR
+        }
+        if not touching:
+            continue
+        joined = ({number}, touching)
+        rest = []
+        for group in groups:
+            if group[1] & joined[1]:
+                joined = (joined[0] | group[0], joined[1] | group[1])
+            else:
+                rest.append(group)
+        groups = [*rest, joined]
+    found = []
+    for rows, columns in groups:
+        here, there = [across[n] for n in rows], [down[n] for n in columns]
+        ys, xs = _places(y for y, _, _ in here), _places(x for x, _, _ in there)
+        left, right = min(a for _, a, _ in here), max(b for _, _, b in here)
+        if left < xs[0] - 12:
+            xs.insert(0, left)
+        if right > xs[-1] + 12:
+            xs.append(right)
+        if len(ys) >= 2 and len(xs) >= 2 and (len(ys) - 1) * (len(xs) - 1) >= 2 and len(xs) < 100 and len(ys) < 400:
+            found.append(Grid(xs, ys, here, there))
+    return found
+
+
+def _strokes(parts: Sequence[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """Strokes on one line that touch or overlap, joined."""
+    joined: list[tuple[float, float, float]] = []
+    places = _places(place for place, _, _ in parts)
+    by_place: defaultdict[float, list[tuple[float, float]]] = defaultdict(list)
+    for place, start, end in parts:
+        nearest = places[max(bisect_right(places, place + 1e-6) - 1, 0)]
+        by_place[nearest].append((start, end))
+    for place, spans in by_place.items():
+        spans.sort()
+        start, end = spans[0]
+        for a, b in spans[1:]:
+            if a <= end + _NEAR:
+                end = max(end, b)
+            else:
+                joined.append((place, start, end))
+                start, end = a, b
+        joined.append((place, start, end))
+    return joined
+
+
+def _places(values: Iterable[float]) -> list[float]:
+    """Distinct places, those nearer than a stroke's width taken as one."""
+    found: list[float] = []
+    for value in sorted(values):
+        if not found or value - found[-1] > _NEAR:
+            found.append(value)
+    return found
+
+
+def _cell_text(glyphs: Sequence[Glyph], right: float) -> str:
+    text = ""
+    previous: list[Glyph] = []
+    for row in _rows(glyphs):
+        if previous:
+            wrapped = right - previous[-1].x1 < 1.6 * previous[-1].size
+            text += _glue(text, _text(row)) if wrapped else "\n"
+        text += _text(row)
+        previous = row
+    return text
+
+
+# ---------------------------------------------------------------- pages
+
+
+def _drop_furniture(pages: list[list[_Line]]) -> None:
+    """Page numbers at an edge of the page, and lines that stand at one place on most pages."""
+    repeated = _repeated(pages)
+    offsets: Counter[int] = Counter()
+    for lines in pages:
+        for line in _edges(lines, 1):
+            match = _BARE.match(line.text)
+            if match and match[1].isdigit():
+                offsets[int(match[1]) - line.page] += 1
+    for lines in pages:
+        for _ in range(3):  # a running head may stand inside a page number
+            gone = [
+                line
+                for line in _edges(lines, 2)
+                if (line.page, line.text, round(line.y0)) in repeated
+                or (line in _edges(lines, 1) and _is_page_number(line, offsets, len(pages)))
+            ]
+            if not gone:
+                break
+            lines[:] = [line for line in lines if line not in gone]
+
+
+def _edges(lines: Sequence[_Line], count: int) -> list[_Line]:
+    """The topmost and lowest lines of a page."""
+    text = [line for line in lines if not line.cells]
+    ordered = sorted(text, key=lambda line: line.y0)
+    return [*ordered[:count], *[line for line in ordered[-count:] if line not in ordered[:count]]]
+
+
+def _is_page_number(line: _Line, offsets: Counter[int], pages: int) -> bool:
+    if _PAGE_NUMBER.match(line.text):
+        return True
+    match = _BARE.match(line.text)
+    if not match:
+        return False
+    if not match[1].isdigit():
+        return pages > 2
+    offset = int(match[1]) - line.page
+    return offsets[offset] >= 2 or (pages == 1 and offset == 0)
+
+
+def _repeated(pages: Sequence[Sequence[_Line]]) -> set[tuple[int, str, int]]:
+    """(page, text, y) of running heads: the same words (figures aside) at the same height on most pages."""
+    places: defaultdict[tuple[str, int], list[_Line]] = defaultdict(list)
+    for lines in pages:
+        for line in _edges(lines, 2):
+            places[re.sub(r"\d+", "#", line.text), round(line.y0 / max(line.size, 1.0))].append(line)
+    needed = max(3, 0.4 * len(pages)) if len(pages) > 2 else 2
+    found: set[tuple[int, str, int]] = set()
+    for (text, _y), lines_there in places.items():
+        if len({line.page for line in lines_there}) >= needed and len(text) < 80:
+            found |= {(line.page, line.text, round(line.y0)) for line in lines_there}
+    return found
+
+
+def _measure(pages: Sequence[Sequence[_Line]]) -> None:
+    """The left and right edge of each column, from its own page or, on a short page, from the document."""
+    everywhere = _edges_of([line for lines in pages for line in lines if not line.cells and not line.column])
+    for lines in pages:
+        columns: defaultdict[int, list[_Line]] = defaultdict(list)
+        for line in lines:
+            columns[line.column].append(line)
+        for column, members in columns.items():
+            text = [line for line in members if not line.cells]
+            own = _edges_of(text)
+            if (
+                not column
+                and everywhere
+                and (own is None or len(text) < 6 or own[1] - own[0] < 0.6 * (everywhere[1] - everywhere[0]))
+            ):
+                own = everywhere
+            for line in members:
+                line.left, line.right = own or (line.x0, line.x1)
+
+
+def _edges_of(lines: Sequence[_Line]) -> tuple[float, float] | None:
+    if not lines:
+        return None
+    size = sorted(line.size for line in lines)[len(lines) // 2]
+    left = _shared([line.x0 for line in lines], 0.4 * size, lowest=True)
+    right = _shared([line.x1 for line in lines], 0.6 * size, lowest=False)
+    return left, right
+
+
+def _shared(values: Sequence[float], tolerance: float, *, lowest: bool) -> float:
+    """The outermost value that more than one line shares (several on a long page)."""
+    ordered = sorted(values, reverse=not lowest)
+    needed = max(1, len(ordered) // 25) + (1 if len(ordered) > 3 else 0)
+    for value in ordered:
+        if sum(1 for other in ordered if abs(other - value) <= tolerance) >= needed:
+            return value
+    return ordered[0]
+
+
+# ---------------------------------------------------------------- paragraphs
+
+
+def _join(lines: Sequence[_Line]) -> list[Block]:
+    indents = _uses_indents(lines)
+    leading = _leading(lines)
+    blocks: list[Block] = []
+    pieces: list[str] = []
+    first: _Line | None = None
+    last: _Line | None = None
+
+    def close() -> None:
+        nonlocal pieces, first
+        if first is not None and pieces:
+            alone = len(pieces) == 1
+            blocks.append(Block("".join(pieces), page=first.page, centred=alone and _centred(first)))
+        pieces, first = [], None
+
+    for line in lines:
+        if line.cells:
+            close()
+            if not (
+                line.opens and last is not None and last.cells and last.page != line.page and _same_head(blocks, line)
+            ):
+                blocks.append(
+                    Block(line.text, BlockKind.ROW, cells=line.cells, page=line.page, level=1 if line.opens else 0)
+                )
+            last = line
+            continue
+        if first is not None and last is not None and _continues(last, line, indents=indents, leading=leading):
+            pieces.append(_glue(last.text, line.text) + line.text)
+        else:
+            close()
+            first, pieces = line, [line.text]
+        last = line
+    close()
+    return blocks
+
+
+def _same_head(blocks: Sequence[Block], line: _Line) -> bool:
+    """Whether ``line`` repeats the head of the table that the page break has cut."""
+    for block in reversed(blocks):
+        if block.kind is not BlockKind.ROW:
+            return False
+        if block.level == 1:
+            return block.cells == line.cells
+    return False
+
+
+def _glue(last: str, text: str) -> str:
+    return " " if last[-1:].isascii() and last[-1:].isalnum() and text[:1].isascii() and text[:1].isalpha() else ""
+
+
+def _centred(line: _Line) -> bool:
+    before, behind = line.x0 - line.left, line.right - line.x1
+    return before > 1.5 * line.size and behind > 1.5 * line.size and abs(before - behind) < 1.6 * line.size
+
+
+def _uses_indents(lines: Sequence[_Line]) -> bool:
+    """Whether paragraphs begin two characters in, as 公文 do."""
+    text = [line for line in lines if not line.cells]
+    indented = sum(1 for line in text if 1.4 <= (line.x0 - line.left) / line.size <= 2.6)
+    return indented * 12 >= len(text)
+
+
+def _leading(lines: Sequence[_Line]) -> float:
+    """The usual distance from one line to the next, in type sizes."""
+    steps = sorted(
+        round((b.y0 - a.y0) / a.size, 1)
+        for a, b in itertools.pairwise(lines)
+        if a.page == b.page and a.column == b.column and not a.cells and not b.cells and 0 < b.y0 - a.y0 < 4 * a.size
+    )
+    return steps[len(steps) // 2] if steps else 2.0
+
+
+def _continues(last: _Line, line: _Line, *, indents: bool, leading: float) -> bool:
+    """Whether ``line`` goes on with the paragraph of ``last``."""
+    if last.cells or _ALONE.match(line.text) or abs(last.size - line.size) > 0.15 * last.size:
+        return False
+    if _centred(line) or _centred(last):
+        return False
+    if last.page == line.page and last.column == line.column and line.y0 - last.y0 > (leading + 0.9) * last.size:
+        return False
+    short = (last.right - last.x1) / last.size
+    ended = last.text[-1] in _ENDS or (last.text[-1] in "）)”’》" and last.text[-2:-1] in tuple(_ENDS))
+    numbered = match_token(line.text) is not None or match_article(line.text) is not None
+    inset = (line.x0 - line.left) / line.size
+    if short > 2.6 or (short > 1.2 and (ended or numbered)):
+        return False
+    if inset > 1.2:
+        if indents and inset < 2.8 and (last.x0 - last.left) / last.size < 1.2:
+            return False
+        return (not ended and not numbered and abs(line.x0 - last.x0) < 0.4 * line.size) or _hangs(
+            last, line, ended, numbered
+        )
+    return not (ended and numbered and not indents)
+
+
+def _hangs(last: _Line, line: _Line, ended: bool, numbered: bool) -> bool:
+    """A list item whose first line stands out."""
+    return not ended and not numbered and match_token(last.text) is not None and 0 < line.x0 - last.x0 < 3 * line.size

@@ -1,0 +1,252 @@
+"""PDF: characters with positions, put back in reading order; pages that are pictures go through OCR when it is installed.
+
+pdfium (BSD) opens the file. The order in which a PDF stores its characters, and the spaces it stores, are not trusted:
+:mod:`knowledge.readers.layout` sets the lines anew. pdfium is not thread-safe, so one lock lets one PDF in at a time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import math
+import threading
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from knowledge.errors import (
+    DocumentTooLarge,
+    EmptyDocument,
+    EncryptedDocument,
+    ScannedDocument,
+    UnreadableDocument,
+)
+from knowledge.readers import ocr
+from knowledge.readers.container import named_errors
+from knowledge.readers.layout import Glyph, Page, Rule, Setter
+from knowledge.readers.raw import RawDocument
+
+log = logging.getLogger(__name__)
+
+MAX_PAGES = 500
+MAX_CHARACTERS = 4_000_000
+_MAX_PATHS = 6000
+_MAX_PAGE_CHARACTERS = 100_000
+_FEW = 30  # characters that a scanning app may print on a picture of a page
+_OCR_DPI = 200
+_OCR_PIXELS = 16_000_000
+_LOCK = threading.Lock()
+_LINE_ENDS = {0, 0x0A, 0x0D, 0xFFFE, 0xFFFF}
+_HYPHENS = {"\u00ad": "-", "\u2010": "-", "\u2011": "-", "\x02": "-"}
+
+
+@dataclass(slots=True)
+class _Tally:
+    characters: int = 0
+    unmapped: int = 0
+    pictures: list[int] = field(default_factory=list)  # pages without a text layer
+    empty: int = 0
+
+
+def read_pdf(path: Path) -> RawDocument:
+    """Read a ``.pdf`` file.
+
+    Raises ``EncryptedDocument``, ``DocumentTooLarge`` (over 500 pages), ``ScannedDocument`` (only pictures and no
+    OCR installed), ``EmptyDocument`` and ``UnreadableDocument``.
+    """
+    with _LOCK, named_errors(path.name, "PDF document"):
+        document = _open(path)
+        try:
+            return _read(document, path.name)
+        finally:
+            document.close()
+
+
+def _open(path: Path) -> Any:
+    try:
+        return pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        if getattr(error, "err_code", None) == pdfium.FPDF_ERR_PASSWORD:
+            raise EncryptedDocument(f"{path.name} needs a password; save it again without one") from error
+        raise UnreadableDocument(
+            f"{path.name} is damaged or incomplete (PDF: {error}); get it again from its source"
+        ) from error
+
+
+def _read(document: Any, name: str) -> RawDocument:
+    count = len(document)
+    if count > MAX_PAGES:
+        raise DocumentTooLarge(f"{name} has {count} pages, the limit is {MAX_PAGES}; split it")
+    if not count:
+        raise EmptyDocument(f"{name} has no pages; check that the right file was saved")
+    setter, tally = Setter(), _Tally()
+    recognise = ocr.available()
+    for number in range(1, count + 1):
+        page = document[number - 1]
+        try:
+            setter.add(_page(page, number, tally, recognise=recognise))
+        finally:
+            page.close()
+        if tally.characters > MAX_CHARACTERS:
+            raise DocumentTooLarge(f"{name} has more than {MAX_CHARACTERS} characters; split it")
+    blocks = tuple(setter.blocks())
+    if tally.pictures and not recognise and len(tally.pictures) + tally.empty == count:
+        raise ScannedDocument(
+            f"{name} is a scan without a text layer ({count} pages); install tesseract with chi_sim, or ask for the original"
+        )
+    if not blocks:
+        raise EmptyDocument(f"{name} holds no text that can be read; check that the right file was saved")
+    warnings: tuple[str, ...] = ()
+    if tally.pictures:
+        pages = "、".join(map(str, tally.pictures[:20])) + ("等" if len(tally.pictures) > 20 else "")
+        warnings = ("OCR，待核", f"第{pages}页由图片识别") if recognise else (f"第{pages}页是图片，没有读出文字",)
+    return RawDocument(
+        blocks,
+        "pdf",
+        pages=count,
+        ocr=bool(tally.pictures) and recognise,
+        warnings=warnings,
+        attachments=tuple(_attachments(document)),
+    )
+
+
+def _attachments(document: Any) -> list[str]:
+    try:
+        return [document.get_attachment(place).get_name() for place in range(min(document.count_attachments(), 100))]
+    except pypdfium2.PdfiumError as error:
+        log.info("attachments could not be listed: %s", error)
+        return []
+
+
+def _page(page: Any, number: int, tally: _Tally, *, recognise: bool) -> Page:
+    turn = _Turn(page)
+    textpage = page.get_textpage()
+    try:
+        glyphs, unmapped = _glyphs(textpage, turn)
+    finally:
+        textpage.close()
+    drawn, rules = _objects(page, turn)
+    picture = drawn and len(glyphs) < _FEW
+    garbled = len(glyphs) >= _FEW and unmapped * 5 > len(glyphs)
+    if picture or garbled:
+        tally.pictures.append(number)
+        if not recognise:
+            return Page(number)
+        glyphs = ocr.recognise(*_picture(page))
+    elif not glyphs:
+        tally.empty += 1
+    tally.characters += len(glyphs)
+    return Page(number, glyphs, rules)
+
+
+class _Turn:
+    """From a PDF page (y upwards, perhaps turned) to the page as it is seen (y downwards)."""
+
+    def __init__(self, page: Any) -> None:
+        self._degrees = page.get_rotation() % 360
+        self._left, self._bottom, self._right, self._top = page.get_bbox()
+
+    def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
+        """(x0, y0, x1, y1) as seen."""
+        if self._degrees == 90:
+            return bottom - self._bottom, left - self._left, top - self._bottom, right - self._left
+        if self._degrees == 180:
+            return self._right - right, bottom - self._bottom, self._right - left, top - self._bottom
+        if self._degrees == 270:
+            return self._top - top, self._right - right, self._top - bottom, self._right - left
+        return left - self._left, self._top - top, right - self._left, self._top - bottom
+
+    def upright(self, angle: float) -> bool:
+        """Whether text at ``angle`` (radians, in the page's own space) reads from left to right as seen."""
+        if angle < 0:
+            return True  # pdfium cannot say
+        turned = math.degrees(angle)
+        return any(abs((self._degrees + sign * turned + 180) % 360 - 180) < 8 for sign in (1, -1))
+
+
+def _glyphs(textpage: Any, turn: _Turn) -> tuple[list[Glyph], int]:
+    """Printed characters of a page, and how many of them no code was found for."""
+    handle = textpage.raw
+    count = min(textpage.count_chars(), _MAX_PAGE_CHARACTERS)
+    loose = pdfium.FS_RECTF()
+    where = ctypes.byref(loose)
+    tight = [ctypes.c_double() for _ in range(4)]
+    tights = [ctypes.byref(value) for value in tight]
+    glyphs: list[Glyph] = []
+    unmapped = 0
+    high = 0
+    for place in range(count):
+        code = pdfium.FPDFText_GetUnicode(handle, place)
+        if 0xD800 <= code < 0xDC00:
+            high = code
+            continue
+        if 0xDC00 <= code < 0xE000:
+            code = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00) if high else 0xFFFD
+        high = 0
+        if code in _LINE_ENDS or code == 0x20:
+            unmapped += code in (0, 0xFFFF)
+            continue
+        character = chr(code)
+        character = _HYPHENS.get(character, character)
+        if character.isspace() or unicodedata.category(character) in ("Cc", "Cf", "Cs"):
+            continue
+        if not pdfium.FPDFText_GetLooseCharBox(handle, place, where):
+            continue
+        left, right, bottom, top = loose.left, loose.right, loose.bottom, loose.top
+        if not (math.isfinite(left + right + bottom + top) and right > left and top > bottom):
+            if not pdfium.FPDFText_GetCharBox(handle, place, *tights):
+                continue
+            left, right, bottom, top = (value.value for value in tight)
+            if not math.isfinite(left + right + bottom + top):
+                continue
+        if not turn.upright(pdfium.FPDFText_GetCharAngle(handle, place)):
+            continue  # turned text is a watermark or a seal
+        if code == 0xFFFD or 0xE000 <= code < 0xF900 or pdfium.FPDFText_HasUnicodeMapError(handle, place) == 1:
+            unmapped += 1
+        x0, y0, x1, y1 = turn.box(left, bottom, right, top)
+        glyphs.append(Glyph(character, x0, y0, x1, y1, max(y1 - y0, 0.5)))
+    return glyphs, unmapped
+
+
+def _objects(page: Any, turn: _Turn) -> tuple[bool, list[Rule]]:
+    """Whether pictures or drawings are on the page, and the straight thin strokes among them."""
+    drawn = False
+    rules: list[Rule] = []
+    paths = 0
+    for item in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_PATH, pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3):
+        if item.type == pdfium.FPDF_PAGEOBJ_IMAGE:
+            drawn = True
+            continue
+        paths += 1
+        if paths > _MAX_PATHS:
+            break
+        try:
+            x0, y0, x1, y1 = turn.box(*item.get_bounds())
+        except pypdfium2.PdfiumError:
+            continue  # an empty path
+        if not math.isfinite(x0 + x1 + y0 + y1):
+            continue
+        if min(x1 - x0, y1 - y0) <= 4:
+            rules.append(Rule(x0, y0, x1, y1))
+        elif pdfium.FPDFPath_CountSegments(item.raw) <= 6 and x1 - x0 >= 8 and y1 - y0 >= 8:
+            rules += [Rule(x0, y0, x1, y0), Rule(x0, y1, x1, y1), Rule(x0, y0, x0, y1), Rule(x1, y0, x1, y1)]
+    return drawn or paths > 200, rules
+
+
+def _picture(page: Any) -> tuple[bytes, int, int, float]:
+    """(grey pixels, width, height, points a pixel) of a page at 200 dpi, less for a poster."""
+    width, height = page.get_size()
+    scale = min(_OCR_DPI / 72, math.sqrt(_OCR_PIXELS / max(width * height, 1.0)))
+    bitmap = page.render(scale=scale, grayscale=True)
+    try:
+        rows = bytes(bitmap.buffer)
+        stride, wide, tall = bitmap.stride, bitmap.width, bitmap.height
+    finally:
+        bitmap.close()
+    if stride != wide:
+        rows = b"".join(rows[y * stride : y * stride + wide] for y in range(tall))
+    return rows, wide, tall, 1 / scale
