@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from pathlib import Path
@@ -35,7 +35,7 @@ from jinja2 import (
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from knowledge.model import Hit, SearchRecord
+from knowledge.model import Hit, PolicyDocument, SearchRecord
 from register.inquiry import (
     Channel,
     Choice,
@@ -122,6 +122,8 @@ class Words:
     functions: tuple[str, ...]
     interpretations: tuple[Linked, ...]
     replacements: tuple[Linked, ...]
+    amendments: tuple[Linked, ...]
+    origins: tuple[Linked, ...]
     related: tuple[str, ...]
     searched: Searched | None
     as_of: str
@@ -257,12 +259,10 @@ class Composer:
             contacts=decision.contacts,
             organ=_card(decision),
             functions=decision.organ.because[:3] if decision.organ else (),
-            interpretations=tuple(
-                Linked(_mark(titled(d.title), marks), d.number, self._link(d.url)) for d in decision.interpretations
-            ),
-            replacements=tuple(
-                Linked(_mark(titled(d.title), marks), d.number, self._link(d.url)) for d in decision.replacements
-            ),
+            interpretations=self._linked(decision.interpretations, marks),
+            replacements=self._linked(decision.replacements, marks),
+            amendments=self._linked(decision.amendments, marks),
+            origins=self._linked(decision.origins, marks),
             related=tuple(_mark(text, marks) for text in decision.related),
             searched=_searched(record, marks) if record else None,
             as_of=_day(record.as_of) if record else "",
@@ -275,6 +275,9 @@ class Composer:
             number=_mark(decision.number, marks),
             year=decision.matched if decision.variant == "year" else "",
         )
+
+    def _linked(self, documents: Sequence[PolicyDocument], marks: list[str]) -> tuple[Linked, ...]:
+        return tuple(Linked(_mark(titled(d.title), marks), d.number, self._link(d.url)) for d in documents)
 
     def _cited(self, hit: Hit, room: int, marks: list[str], figures: bool) -> Cited:
         text = hit.passage.text.strip()

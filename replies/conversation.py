@@ -149,7 +149,7 @@ def _understand(plain: str, conversation: Conversation, words: Dialogue) -> Turn
         command = TurnKind.EMPTY  # nothing is pending that it could refuse
     if command is not None:
         return Turn(kind=command, question=conversation.question if command is TurnKind.NONE_OF_THESE else "")
-    if len(letters(plain)) < 2:
+    if len(letters(plain)) < 2 or _ORDINAL.match(plain) or _LAST.match(plain):
         return Turn(kind=TurnKind.EMPTY)
     return _question(plain, conversation, words)
 

@@ -20,6 +20,16 @@ LABELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("收费", ("收费标准", "收费依据", "收费情况", "是否收费", "办理费用", "收费")),
     ("电话", ("咨询电话", "联系电话", "咨询方式", "联系方式", "办理电话", "咨询渠道")),
 )
+# Which section answers which aspect of a question (codes of ``replies/dialogue.toml``).
+SECTIONS = {
+    "materials": ("材料",),
+    "conditions": ("条件",),
+    "place": ("地点",),
+    "time": ("时限", "时间"),
+    "fee": ("收费",),
+    "phone": ("电话",),
+    "who": ("电话", "地点"),
+}
 _NUMBERING = re.compile(r"^(?:[一二三四五六七八九十]+[、.．]|[（(][一二三四五六七八九十\d]+[）)]|\d+[、.．])\s*")
 
 
@@ -34,6 +44,16 @@ def facts(passages: Sequence[Passage]) -> tuple[tuple[str, str], ...]:
         if pieces:
             found.append((label, "\n".join(dict.fromkeys(pieces))))
     return tuple(found)
+
+
+def answering(passages: Sequence[Passage], aspect: str) -> Passage | None:
+    """The section of a guide that answers an aspect of a question, None where it has none."""
+    names = dict(LABELS)
+    for label in SECTIONS.get(aspect, ()):
+        for passage in passages:
+            if _section(passage, names[label]):
+                return passage
+    return None
 
 
 def _section(passage: Passage, names: tuple[str, ...]) -> str:

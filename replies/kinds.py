@@ -23,6 +23,7 @@ from knowledge.model import (
     Validity,
 )
 from register.inquiry import Choice, Conversation, ReplyKind
+from replies import guide as guides
 from replies import sensitive
 from replies.model import (
     Context,
@@ -66,6 +67,8 @@ _SIMPLE = {
     TurnKind.USELESS: (ReplyKind.SMALLTALK, "useless"),
     TurnKind.HUMAN: (ReplyKind.HANDOVER, ""),
 }
+# The covering note of a document: says that something is issued, not what it says.
+_FORWARDING = re.compile(r"印发给你们|现予(?:以)?(?:公布|印发|发布)|现(?:转|下)发给你们")
 _FIGURES = re.compile(
     r"(?:\d[\d,.]*|[一二三四五六七八九十百千]+)\s*(?:多|余)?(?:元|万|亿|%|％|人|户|个|名|家|亩|套|辆|所|座|公里|件|吨|起|次)"
 )
@@ -116,12 +119,22 @@ def enrich(
 ) -> Decision:
     """Add what the library knows about the document quoted first: the sections of a guide, its linked documents.
 
-    ``links`` are (kind, other document, whether the other one acts on this one), confirmed and open ones only.
+    ``links`` are (kind, other document, whether the other one acts on this one), confirmed and open ones only. Of a
+    guide the section is quoted that answers the aspect asked for (「多少钱」 the fees, 「找谁」 the telephone).
     """
+    hits = decision.hits
+    section = guides.answering(guide, decision.aspect) if hits and decision.rule != "picked" else None
+    if section is not None:
+        hits = (replace(hits[0], passage=section), *hits[1:])
     return replace(
         decision,
+        hits=hits,
         guide=tuple(guide),
+        origins=tuple(
+            other for kind, other, acts in links if kind in (LinkKind.INTERPRETS, LinkKind.GUIDES) and not acts
+        )[:2],
         interpretations=tuple(other for kind, other, acts in links if kind is LinkKind.INTERPRETS and acts),
+        amendments=tuple(other for kind, other, acts in links if kind is LinkKind.AMENDS and acts),
         replacements=tuple(
             other for kind, other, acts in links if kind is LinkKind.REPEALS and acts and not other.validity.lapsed
         ),
@@ -378,9 +391,8 @@ def _by_number(turn: Turn, finding: Finding, context: Context) -> Decision:
     number = turn.filters.number or turn.question
     exact = tuple(hit for hit in finding.hits if hit.document.number == number)
     if exact:
-        first = min(exact, key=lambda hit: hit.passage.ordinal)
-        others = tuple(hit for hit in exact if hit is not first)
-        return _answer((first, *others), "number", context)
+        ordered = sorted(exact, key=lambda hit: (bool(_FORWARDING.search(hit.passage.text)), hit.passage.ordinal))
+        return replace(_answer(ordered, "number", context), variant="number")
     return Decision(
         kind=ReplyKind.NOT_FOUND,
         rule="number.missed",
@@ -516,7 +528,7 @@ def _label(hit: Hit) -> str:
     title = echo(_core_title(hit.document.title), 28)
     mark = f"（{hit.document.validity.label}）" if hit.document.validity.lapsed else ""
     item = _item(hit)
-    if not item or item in title:
+    if not item or item in title or hit.document.kind is DocumentKind.SERVICE_GUIDE:
         return f"{title}{mark}"
     return f"{echo(item, 24)}——《{title}》{mark}"
 

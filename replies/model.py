@@ -242,7 +242,9 @@ class Decision:
     finding: Finding | None = None
     guide: tuple[Passage, ...] = ()
     interpretations: tuple[PolicyDocument, ...] = ()  # 解读 of the first hit's document
+    origins: tuple[PolicyDocument, ...] = ()  # what the first hit's document explains or is based on
     replacements: tuple[PolicyDocument, ...] = ()  # what repealed the first hit's document
+    amendments: tuple[PolicyDocument, ...] = ()  # what amended it
     rest: str = ""  # what 「继续」 shows
     aspect: str = ""
     alert: bool = False  # staff should look at this entry

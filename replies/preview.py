@@ -203,6 +203,7 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
     fee = "养老保险一年交多少钱"
     answer = of("answer", fee, finding(fee, [PENSION, _OTHER], 0.9))
     old = of("answer 已废止", fee, finding(fee, [_OLD], 0.9))
+    amended = of("answer 已修改", fee, finding(fee, [_with(PENSION, validity=Validity.AMENDED)], 0.9))
     guide = of("answer 办事指南", "养老保险参保带什么材料", finding(fee, [_GUIDE], 0.9))
     sections = (
         _GUIDE.passage,
@@ -225,13 +226,22 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
         of("answer 有解读", fee, finding(fee, [PENSION, _PLAIN], 0.9, corrected="养老保险缴费档次")),
         replace(old, decision=kinds.enrich(old.decision, links=((LinkKind.REPEALS, PENSION.document, True),))),
         of("answer 已失效", fee, finding(fee, [_with(PENSION, expires_on=date(2025, 12, 31))], 0.9)),
-        of("answer 已修改", fee, finding(fee, [_with(PENSION, validity=Validity.AMENDED)], 0.9)),
+        replace(
+            amended,
+            decision=kinds.enrich(amended.decision, links=((LinkKind.AMENDS, _OTHER.document, True),)),
+        ),
         of("answer 尚未施行", fee, finding(fee, [_with(PENSION, effective_on=date(2027, 1, 1))], 0.9)),
         replace(guide, decision=kinds.enrich(guide.decision, guide=sections)),
         replace(
             answer,
             name="answer 有解读链接",
             decision=kinds.enrich(answer.decision, links=((LinkKind.INTERPRETS, _PLAIN.document, True),)),
+        ),
+        of("answer/number", "青政发〔2024〕5号", finding("青政发〔2024〕5号", [PENSION], 0.9)),
+        replace(
+            answer,
+            name="answer 解读的原文件",
+            decision=kinds.enrich(answer.decision, links=((LinkKind.INTERPRETS, PENSION.document, False),)),
         ),
         of("answer 两个问题", f"{fee}？另外低保怎么申请", finding(fee, [PENSION], 0.9)),
         of("choices", "创业补贴标准怎么定", finding("补贴标准", [PENSION, _OTHER], 0.4)),

@@ -125,6 +125,8 @@ def test_a_lapsed_text_wears_its_warning_before_its_words() -> None:
     assert reply.notice.startswith("注意：这份文件已废止")
     assert reply.text.index("已废止") < reply.text.index("「")
     assert "现行的是《" in reply.notice
+    amended = next(s for s in SAMPLES if s.name == "answer 已修改")
+    assert "修改它的是《" in COMPOSER.compose(amended.decision, channel=Channel.WEB).notice
 
 
 def test_a_convenience_reply_says_what_was_searched_and_what_it_is_not() -> None:

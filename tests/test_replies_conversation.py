@@ -49,6 +49,8 @@ LABELS = ("农机购置补贴——《农机购置补贴实施方案》", "一�
         ("啥", TurnKind.EMPTY),
         ("……", TurnKind.EMPTY),
         ("2", TurnKind.EMPTY),
+        ("第二个", TurnKind.EMPTY),
+        ("最后一个", TurnKind.EMPTY),
         ("都不是", TurnKind.EMPTY),
         ("低保怎么申请", TurnKind.QUESTION),
         ("人工智能产业扶持政策", TurnKind.QUESTION),

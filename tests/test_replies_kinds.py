@@ -206,6 +206,32 @@ def test_a_number_that_is_held_is_answered_with_the_document_from_its_beginning(
     assert (decision.kind, decision.hits[0]) == (ReplyKind.ANSWER, early)
 
 
+def test_a_number_leads_past_the_covering_note() -> None:
+    note = hit("办法", "现将《办法》印发给你们，请认真执行。", number="青政发〔2024〕5号", ordinal=1)
+    first = hit("办法", "第一条 为了规范补贴。", number="青政发〔2024〕5号", ordinal=2)
+    assert decide("青政发〔2024〕5号", finding("x", [note, first], 0.9)).hits[0] is first
+    assert decide("青政发〔2024〕5号", finding("x", [note], 0.9)).hits[0] is note
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("养老保险带什么材料", "申请材料\n身份证。"),
+        ("养老保险收费吗", "收费标准\n不收费。"),
+        ("养老保险找谁办", "咨询电话\n0999-5550120"),
+        ("养老保险要多久", "事项名称\n养老保险参保"),
+    ],
+)
+def test_a_guide_is_quoted_at_the_section_that_was_asked_for(text: str, quoted: str) -> None:
+    sections = ["事项名称\n养老保险参保", "申请材料\n身份证。", "收费标准\n不收费。", "咨询电话\n0999-5550120"]
+    hits = [
+        hit("养老保险办事指南", section, kind=DocumentKind.SERVICE_GUIDE, document="g", ordinal=number)
+        for number, section in enumerate(sections)
+    ]
+    decision = decide(text, finding(text, hits[:1], 0.9))
+    assert enrich(decision, guide=[each.passage for each in hits]).hits[0].passage.text == quoted
+
+
 def test_a_number_that_is_not_held_is_a_miss_whatever_else_was_found() -> None:
     decision = decide("青政发〔2031〕99号", finding("x", [PENSION], 0.9))
     assert (decision.kind, decision.rule, decision.number) == (
