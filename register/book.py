@@ -272,7 +272,7 @@ class RegisterBook:
         pending = None
         if conversation is not None:
             pending = {
-                "key": conversation.key,
+                "key": _storable(conversation.key),
                 "updated_at": to_stored(conversation.updated_at) if conversation.updated_at else now,
                 "state_sealed": self._seal.close(codec.dump(conversation)),
             }
@@ -302,7 +302,7 @@ class RegisterBook:
     def _record_delivery(self, connection: Connection, entry: int, now: int, outcome: str, detail: str) -> None:
         row = {"entry": entry, "at": now, "outcome": _storable(outcome), "detail": self._masked(detail)}
         connection.execute(_DELIVER, row)
-        _append(connection, entry, now, "delivered" if _arrived(outcome) else "undelivered", outcome)
+        _append(connection, entry, now, "delivered" if _arrived(outcome) else "undelivered", row["outcome"])
 
     # ---- outbox ----------------------------------------------------------------------------------------------
 
@@ -363,7 +363,7 @@ class RegisterBook:
             if row.entry is not None:
                 self._record_delivery(connection, row.entry, now, outcome, detail)
                 if state is OutboundState.GIVEN_UP:
-                    _append(connection, row.entry, now, "given_up", outcome)
+                    _append(connection, row.entry, now, "given_up", values["to_outcome"])
 
     def outbox_counts(self) -> dict[OutboundState, int]:
         """Number of queued things in each state, for ``/healthz`` and staff."""
@@ -470,7 +470,7 @@ class RegisterBook:
     def conversation(self, key: str, now: datetime, expires_minutes: float) -> Conversation:
         """会话: what is pending under this pseudonym; a fresh one when there is none or it is too old."""
         with reading(self._reader) as cursor:
-            row = self._hot.conversation.run(cursor, {"of_key": key}).fetchone()
+            row = self._hot.conversation.run(cursor, {"of_key": _storable(key)}).fetchone()
         if row is None or now - from_stored(row[0]) > timedelta(minutes=expires_minutes):
             return Conversation(key=key)
         try:

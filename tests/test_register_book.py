@@ -575,10 +575,12 @@ def test_several_senders_share_what_is_due_without_overlap(book: RegisterBook) -
 )
 def test_any_text_is_entered_and_answered(book: RegisterBook, question: str) -> None:
     opened = book.open(inquiry("k" + question, question, sender=question, subject=question))
-    book.settle(opened.entry, reply(question, lead=question), durations={"total": 0.0})
+    pending = Conversation(question, NOON, question=question)
+    book.settle(opened.entry, reply(question, lead=question), durations={"total": 0.0}, conversation=pending)
     assert book.shown(opened.entry) == reply(question, lead=question)
     assert book.open(inquiry("k" + question, question)).entry == opened.entry
     assert [entry.entry for entry in book.log()] == [opened.entry]
+    assert book.conversation(question, NOON, 30).question == question
     assert book.reveal(opened.entry, "李", "核对").sender == question
 
 
