@@ -299,10 +299,20 @@ class RegisterBook:
             self._require(connection, entry)
             self._record_delivery(connection, entry, now, outcome, detail)
 
+    def deliver_all(self, entries: Sequence[int], outcome: str) -> None:
+        """投递: log one attempt for each of ``entries``, in one transaction; for a channel that answers many at once."""
+        now = to_stored(self._clock())
+        kept = _storable(outcome)
+        kind = "delivered" if _arrived(outcome) else "undelivered"
+        with self._writer.begin() as connection:
+            connection.execute(_DELIVER, [{"entry": e, "at": now, "outcome": kept, "detail": ""} for e in entries])
+            connection.execute(_APPEND, [{"entry": e, "at": now, "kind": kind, "detail": kept} for e in entries])
+
     def _record_delivery(self, connection: Connection, entry: int, now: int, outcome: str, detail: str) -> None:
-        row = {"entry": entry, "at": now, "outcome": _storable(outcome), "detail": self._masked(detail)}
+        outcome = _storable(outcome)
+        row = {"entry": entry, "at": now, "outcome": outcome, "detail": self._masked(detail)}
         connection.execute(_DELIVER, row)
-        _append(connection, entry, now, "delivered" if _arrived(outcome) else "undelivered", row["outcome"])
+        _append(connection, entry, now, "delivered" if _arrived(outcome) else "undelivered", outcome)
 
     # ---- outbox ----------------------------------------------------------------------------------------------
 
@@ -363,7 +373,7 @@ class RegisterBook:
             if row.entry is not None:
                 self._record_delivery(connection, row.entry, now, outcome, detail)
                 if state is OutboundState.GIVEN_UP:
-                    _append(connection, row.entry, now, "given_up", values["to_outcome"])
+                    _append(connection, row.entry, now, "given_up", _storable(outcome))
 
     def outbox_counts(self) -> dict[OutboundState, int]:
         """Number of queued things in each state, for ``/healthz`` and staff."""
