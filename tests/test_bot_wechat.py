@@ -283,6 +283,16 @@ def test_three_concurrent_deliveries_are_one_entry_one_computation_and_one_reply
     assert house.outcomes() == ["passive"]
 
 
+def test_many_messages_at_once_are_each_answered_and_recorded_once(house: House) -> None:
+    async def run() -> list[httpx.Response]:
+        async with client(house.door(answer_within_seconds=4.5)) as http:
+            return await asyncio.gather(*(post(http, text(f"问题{n}", n)) for n in range(40)))
+
+    assert [said(response) for response in asyncio.run(run())] == [f"答：问题{n}" for n in range(40)]
+    assert [len(entry.deliveries) for entry in house.entries()] == [1] * 40
+    assert set(house.outcomes()) == {"passive"}
+
+
 def test_a_later_redelivery_gets_the_first_reply(house: House) -> None:
     xml = text("低保怎么申请")
     house.reception.compose = lambda _: Reply(ReplyKind.ANSWER, f"第{len(house.reception.computed)}次")

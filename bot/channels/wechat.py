@@ -103,6 +103,8 @@ class Door:
         self._side = anyio.CapacityLimiter(2)  # bookkeeping must not wait behind the answers
         self._clock = clock
         self._running: dict[str, _Work] = {}
+        self._handed_over: list[int] = []
+        self._recording = False
         self._wake = asyncio.Event()
 
     @property
@@ -203,11 +205,26 @@ class Door:
         return PlainTextResponse(SUCCESS)
 
     async def _went_along(self, work: _Work, entry: int, bundle: Bundle) -> None:
-        """After the reply was sent; three deliveries of one message are one delivery in the register."""
+        """After the reply was sent; three deliveries of one message are one delivery in the register.
+
+        While one batch is being written the next one gathers: at load many deliveries share a transaction.
+        """
         if work.recorded:
             return
         work.recorded = True
-        await anyio.to_thread.run_sync(self._outbox.went_along, entry, bundle, limiter=self._side)
+        if bundle.taken or not bundle.own_included:
+            await anyio.to_thread.run_sync(self._outbox.went_along, entry, bundle, limiter=self._side)
+            return
+        self._handed_over.append(entry)
+        if self._recording:
+            return
+        self._recording = True
+        try:
+            while self._handed_over:
+                batch, self._handed_over = self._handed_over, []
+                await anyio.to_thread.run_sync(self._book.deliver_all, batch, "passive", limiter=self._side)
+        finally:
+            self._recording = False
 
     # ---- going out -------------------------------------------------------------------------------------------
 

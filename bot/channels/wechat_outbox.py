@@ -9,7 +9,7 @@ next message.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -53,6 +53,9 @@ class Book(Protocol):
 
     def deliver(self, entry: int, outcome: str, detail: str = "") -> None:
         """Log one attempt."""
+
+    def deliver_all(self, entries: Sequence[int], outcome: str) -> None:
+        """Log one attempt for each."""
 
     def enqueue(self, entry: int | None, outgoing: Outgoing) -> int | None:
         """Keep something to be sent."""
