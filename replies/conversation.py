@@ -15,7 +15,7 @@ from replies import dialogue, sensitive
 from replies.dialogue import Dialogue
 from replies.model import Decision, Turn, TurnKind, Vagueness
 from replies.sensitive import SensitiveWords
-from replies.text import SEARCH_CHARACTERS, echo, letters, tidy
+from replies.text import READ_CHARACTERS, SEARCH_CHARACTERS, echo, letters, tidy
 from replies.triage import triage
 
 __all__ = ["Turn", "TurnKind", "advance", "fresh", "read"]
@@ -60,7 +60,7 @@ def read(
         if kind is not None:
             return Turn(kind=kind, raw=text)
         screening = (sensitive_words or sensitive.shipped()).screen(plain)
-    turn = _understand(plain, conversation, words)
+    turn = _understand(plain[:READ_CHARACTERS], conversation, words)
     core = words.core(turn.question) if turn.kind is TurnKind.QUESTION and not turn.number_only else ""
     return replace(turn, raw=text, shown=echo(screening.masked), screening=screening, core=core)
 
@@ -157,7 +157,7 @@ def _understand(plain: str, conversation: Conversation, words: Dialogue) -> Turn
 def _question(plain: str, conversation: Conversation, words: Dialogue) -> Turn:
     shortened = len(plain) > SEARCH_CHARACTERS
     body = plain[:SEARCH_CHARACTERS]
-    found = triage(plain if len(plain) <= 2000 else plain[:2000])
+    found = triage(plain)
     number = next(iter(find_numbers(body, lenient=True)), None)
     if number is not None:
         rest = letters(_NUMBER_SPARE.sub("", body[: number.start] + " " + body[number.end :]))

@@ -8,7 +8,10 @@ from collections.abc import Iterator, Sequence
 
 ECHO_CHARACTERS = 60
 SEARCH_CHARACTERS = 300
+READ_CHARACTERS = 2000  # of a message; what comes after is kept in the log and not read for cues
 
+# Everything but common ideographs, ASCII and Chinese punctuation; only these need a closer look.
+_UNUSUAL = re.compile("[^\u4e00-\u9fff!-~，。！？；：、“”‘’（）《》〔〕【】「」…—·]")
 _SPACES = re.compile(r"\s+")
 _SENTENCE = re.compile(r"[^。！？!?；;\n]*(?:[。！？!?；;]+[”’」』）)]*|\n+|$)")
 _BREAKS = "。！？!?；;\n"
@@ -20,18 +23,17 @@ def tidy(text: str) -> str:
 
     Letters and digits become their plain forms (NFKC); signs stay as typed, so that Chinese punctuation can be shown back.
     """
-    kept = []
-    for character in unicodedata.normalize("NFC", text):
-        category = unicodedata.category(character)
-        if category[0] in "LN":
-            kept.append(unicodedata.normalize("NFKC", character))
-        elif category[0] == "C":
-            kept.append(" " if character in "\t\n\r\x0b\x0c\x85" else "")
-        elif category in ("Zl", "Zp", "Zs"):
-            kept.append(" ")
-        else:
-            kept.append(character)
-    return _SPACES.sub(" ", "".join(kept)).strip()
+    return _SPACES.sub(" ", _UNUSUAL.sub(_plain, unicodedata.normalize("NFC", text))).strip()
+
+
+def _plain(match: re.Match[str]) -> str:
+    character = match.group()
+    category = unicodedata.category(character)
+    if category[0] in "LN":
+        return unicodedata.normalize("NFKC", character)
+    if category[0] == "C":
+        return " " if character in "\t\n\r\x0b\x0c\x85" else ""
+    return " " if category in ("Zl", "Zp", "Zs") else character
 
 
 def printable(text: str) -> str:

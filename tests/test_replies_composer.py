@@ -253,6 +253,19 @@ def test_the_limit_holds_for_any_passage(text: str, limit: int) -> None:
     assert reply.sources[0].quote in f"缴费{text}"
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.text(min_size=1, max_size=400), st.text(min_size=1, max_size=200), st.text(max_size=300), st.floats(0, 1))
+def test_the_whole_path_bears_any_text(question: str, title: str, passage: str, confidence: float) -> None:
+    found = finding(question, [hit(title, passage, lead=title[:30], matched=(question[:3],))], confidence)
+    turn = read(question, NEW)
+    decision = choose(turn, found if turn.needs_search else None, NEW, context())
+    reply = COMPOSER.compose(decision, channel=Channel.WECHAT, limit_bytes=1900)
+    assert size(reply.text) <= 1900
+    reply.text.encode("utf-8")
+    for source in reply.sources:
+        assert source.quote in passage
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=800), st.integers(min_value=1, max_value=300), st.lists(st.text(min_size=1, max_size=4)))
 def test_an_excerpt_is_a_piece_of_its_passage(text: str, limit: int, words: list[str]) -> None:
