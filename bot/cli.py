@@ -7,6 +7,7 @@ Exit 0 done, 1 something failed, 2 wrong usage or configuration.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import logging
 import os
@@ -17,14 +18,15 @@ import sqlite3
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bot.app import House, asgi, build, health
 from bot.channels.api import finding_json, reply_json
@@ -33,6 +35,7 @@ from bot.channels.wechat_menu import menu_lines, menu_of
 from bot.channels.wechat_store import WeChatStore
 from bot.config import Settings, load
 from bot.errors import BotError, ConfigError, PortInUse
+from knowledge import semantic, training
 from knowledge.errors import KnowledgeError
 from knowledge.lists import BadRow, read_organs
 from knowledge.model import (
@@ -556,6 +559,74 @@ def _restore(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _train(args: argparse.Namespace, settings: Settings) -> int:
+    """Vectors of the semantic stage: the shipped ones again, or the library's own."""
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError(
+            "training needs PyTorch; install it with: pip install 'bianmin[train]' (serving does not need it)"
+        )
+    if args.library == bool(args.texts):
+        raise UsageError("name either --texts FILE… with --out FILE, or --library")
+    if args.texts and args.out is None:
+        raise UsageError("--texts needs --out FILE.npz")
+    started = time.monotonic()
+    recipe = training.Recipe(seed=args.seed, dimensions=args.dimensions, threads=args.threads)
+    pairs = [p for path in args.pairs for p in training.read_pairs(path, args.qrels)]
+    if args.library:
+        texts = _library_texts(settings)
+        base = semantic.open_model()
+        if base is None:
+            raise UsageError("there is no shipped model to go on from; make one first with --texts and --out")
+        target = args.out or settings.data.folder / semantic.OWN_MODEL
+        recipe = replace(recipe, epochs=args.epochs or 4, rate=5e-4, batch=256)
+    else:
+        texts = [t for path in args.texts for t in training.read_texts(path)]
+        base, target = None, args.out
+        recipe = replace(recipe, epochs=args.epochs or recipe.epochs)
+    if len(texts) < 2:
+        raise UsageError("there is nothing to learn from: fewer than two passages")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, step: int, steps: int, loss: float) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=steps)
+            bar.update(tasks[what], completed=step, description=f"{what} {loss:.3f}" if loss else what)
+
+        if base is None:
+            model = training.train(texts, pairs, recipe, report)
+        else:
+            model = training.train_on(base, texts, pairs, recipe, report)
+    semantic.save_model(model, target)
+    value = {
+        "file": str(target),
+        "bytes": target.stat().st_size,
+        "tokens": len(model.vocabulary),
+        "dimensions": model.dimensions,
+        "passages": len(texts),
+        "pairs": len(pairs),
+        "seconds": round(time.monotonic() - started, 1),
+        "recipe": asdict(recipe),
+    }
+    target.with_suffix(".json").write_text(json.dumps(value | {"file": target.name}, indent=1) + "\n", "utf-8")
+    _emit(args, value, [f"written: {target}, {value['bytes']} bytes; then: bianmin check --repair"])
+    return 0
+
+
+def _library_texts(settings: Settings) -> list[training.Text]:
+    """What citizens may read, and nothing else: a model must not carry words of closed texts either."""
+    house = build(settings)
+    try:
+        return [
+            training.Text(p.id, d.id, d.title, " ".join(p.path), p.text)
+            for d in house.library.documents()
+            for p in house.library.open_document(d.id)[1]
+        ]
+    finally:
+        house.close()
+
+
 # --- the parser ------------------------------------------------------------------------------------------------------
 
 
@@ -646,6 +717,19 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("seed-demo", _seed_demo, "load the fictional county 青禾县")
     sub.add_argument("--if-empty", action="store_true", help="only into an empty library")
+
+    sub = command("train", _train, "train the vectors of the semantic stage (needs PyTorch)")
+    sub.add_argument(
+        "--texts", nargs="+", type=Path, metavar="FILE", default=[], help="passages: JSON lines, .md, .txt"
+    )
+    sub.add_argument("--pairs", nargs="+", type=Path, metavar="FILE", default=[], help="judged pairs: JSON lines")
+    sub.add_argument("--qrels", type=Path, help="judgements in TREC form; --pairs then holds the questions")
+    sub.add_argument("--library", action="store_true", help="go on with the library's own open passages")
+    sub.add_argument("--out", type=Path, metavar="FILE", help="model to write (.npz)")
+    sub.add_argument("--epochs", type=int)
+    sub.add_argument("--dimensions", type=int, choices=[64, 128, 192, 256], default=256)
+    sub.add_argument("--seed", type=int, default=20261121)
+    sub.add_argument("--threads", type=int, default=2)
 
     sub = command("backup", _backup, "write database, originals and key into one file")
     sub.add_argument("file", type=Path)
