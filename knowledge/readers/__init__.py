@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from knowledge.errors import DocumentTooLarge, UnknownFormat, UnreadableDocument
-from knowledge.readers import html, ofd, office, pdf, text, word
+from knowledge.readers import archive, html, ofd, office, pdf, sheet, text, word
 from knowledge.readers.raw import RawDocument, Reader
 from knowledge.readers.sniff import true_suffix
 
@@ -28,6 +28,8 @@ READERS: dict[str, Reader] = {
     ".doc": office.read_office,
     ".wps": office.read_office,
     ".rtf": office.read_office,
+    ".xlsx": sheet.read_xlsx,
+    ".csv": sheet.read_csv,
 }
 
 
@@ -43,6 +45,8 @@ def read(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> RawDocument:
     read), ``EmptyDocument`` and whatever ``UnreadableDocument`` the reader names.
     """
     suffix = path.suffix.lower()
+    if suffix in archive.SUFFIXES:
+        raise UnknownFormat(f"{path.name} is an archive of documents; unpack it and take in what it holds")
     if suffix not in READERS:
         known = " ".join(supported_suffixes())
         raise UnknownFormat(f"{path.name}: no reader for '{path.suffix}'; convert it to one of {known}")
@@ -69,7 +73,7 @@ def _reader(name: str, suffix: str, true: str) -> Reader:
     """The reader for content ``true`` (empty: text) in a file named ``suffix``."""
     named = READERS[suffix]
     if not true:
-        if named in (text.read_text, html.read_html):
+        if named in (text.read_text, html.read_html, sheet.read_csv):
             return named
         raise UnknownFormat(f"{name} is not what its suffix '{suffix}' says; get it again from its source")
     if true not in READERS:

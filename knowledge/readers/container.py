@@ -47,6 +47,11 @@ def named_errors(name: str, what: str) -> Iterator[None]:
         ) from error
 
 
+def damaged(name: str, error: Exception) -> UnreadableDocument:
+    """The error for a file that its own library cannot open."""
+    return UnreadableDocument(f"{name} is damaged or incomplete ({error}); get it again from its source")
+
+
 class Package:
     """容器: an open ZIP file whose parts are read under caps. Raises ``UnreadableDocument`` and its kinds."""
 
@@ -56,9 +61,7 @@ class Package:
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-            raise UnreadableDocument(
-                f"{self.name} is damaged or incomplete ({error}); get it again from its source"
-            ) from error
+            raise damaged(self.name, error) from error
         infos = self._zip.infolist()
         if len(infos) > MAX_MEMBERS:
             self._zip.close()
@@ -136,6 +139,17 @@ class Package:
                 )
             except etree.XMLSyntaxError as error:
                 raise UnreadableDocument(f"{self.name} is damaged or incomplete ({name}: {error.msg})") from error
+
+    def check_xml(self) -> None:
+        """For a library that opens the file itself: refuse what ``read`` and ``parse`` would refuse."""
+        if sum(info.file_size for info in self._infos.values()) > MAX_EXPANDED:
+            raise DocumentTooLarge(
+                f"{self.name} expands to more than {MAX_EXPANDED} bytes; it is not a normal document: check it"
+            )
+        for name in self._infos:
+            if name.lower().endswith((".xml", ".rels", ".vml")):
+                with self.stream(name) as part:
+                    _refuse_declarations(part.read(_PROLOG), f"{self.name}: {name}")
 
     def relations(self, name: str) -> dict[str, tuple[str, str]]:
         """Relations of the part ``name`` (empty: of the package): id → (last word of the type, target part)."""

@@ -17,11 +17,12 @@ from enum import Enum
 from typing import NamedTuple
 
 from knowledge.headings import match_article, match_token
+from knowledge.numbers import only_number
 from knowledge.readers.raw import Block, BlockKind
 
 _PAGE_NUMBER = re.compile(
     r"^[\s\u3000]*(?:[-—–－―─一·•.~∼]{1,3}\s*\d{1,4}\s*[-—–－―─一·•.~∼]{1,3}|第\s*\d{1,4}\s*页(?:\s*[,，/|]?\s*共\s*\d{1,4}\s*页)?"
-    r"|\d{1,4}\s*/\s*\d{1,4}|[Pp]age\s*\d{1,4}(?:\s*of\s*\d{1,4})?)[\s\u3000]*$"
+    r"|[-—–一]{1,3}\s*\d{1,4}\s*[\]】|丨]\s*[-—–一]{1,3}|\d{1,4}\s*/\s*\d{1,4}|[Pp]age\s*\d{1,4}(?:\s*of\s*\d{1,4})?)[\s\u3000]*$"
 )
 _BARE = re.compile(r"^\s*(\d{1,4}|[ivxlcIVXLC]{1,6})\s*$")
 _ENDS = "。！？；：!?;:…"
@@ -31,6 +32,9 @@ _ALONE = re.compile(
 _MAX_RULES = 6000
 _COLUMN_ROWS = 4  # rows that must stand side by side before a page counts as set in columns
 _NEAR = 3.0  # points within which two strokes touch
+_LETTERHEAD = re.compile(
+    r"^[\u4e00-\u9fff（） \u3000]{2,30}(?:局|委|厅|室|府|会|院|部|办|署|行|中心|司|组|公司)[“”\"'’‘ \u3000]?(?:文件)?$|^文[ \u3000]*件$"
+)
 _CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u3000-\u303f“”‘’—…]")
 
 
@@ -94,6 +98,8 @@ class Setter:
     def blocks(self) -> list[Block]:
         """Paragraphs, and table rows, in reading order."""
         _drop_furniture(self._pages)
+        if self._pages:
+            _join_letterhead(self._pages[0])
         _measure(self._pages)
         return _join([line for page in self._pages for line in page])
 
@@ -132,7 +138,7 @@ def _rows(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
     for glyph in sorted(glyphs, key=lambda g: (g.y0 + g.y1) / 2):
         own = (glyph.y0 + glyph.y1) / 2
         tall = glyph.y1 - glyph.y0
-        if rows and own - middle < 0.45 * max(min(height, tall), 0.5 * max(height, tall)):
+        if rows and own - middle < 0.5 * min(height, tall):
             rows[-1].append(glyph)
             if tall > height:
                 middle, height = (middle + own) / 2, tall
@@ -319,13 +325,14 @@ class Grid:
             return []
         rights = {region[r][c]: self.xs[c + 1] for r in range(height) for c in range(width)}
         texts = {place: _cell_text(inside, rights[place]) for place, inside in found.items()}
+        used = [c for c in range(width) if any(region[r][c][1] == c and texts.get(region[r][c]) for r in range(height))]
         lines: list[_Line] = []
         for row in range(height):
             cells: list[str] = []
-            for column in range(width):
+            for column in used:
                 place = region[row][column]
                 cells.append(texts.get(place, "") if place[1] == column else "")
-            if any(cells) and not all(region[row][c][0] < row or not cells[c] for c in range(width)):
+            if any(text and region[row][column][0] == row for text, column in zip(cells, used, strict=True)):
                 shown = " ".join(cell for cell in cells if cell)
                 top, bottom = self.ys[row], self.ys[row + 1]
                 opens = not lines
@@ -422,6 +429,7 @@ def _cell_text(glyphs: Sequence[Glyph], right: float) -> str:
     for row in _rows(glyphs):
         if previous:
             wrapped = right - previous[-1].x1 < 1.6 * previous[-1].size
+            wrapped = wrapped and not (previous[-1].text.isascii() and row[0].text.isascii())
             text += _glue(text, _text(row)) if wrapped else "\n"
         text += _text(row)
         previous = row
@@ -484,6 +492,33 @@ def _repeated(pages: Sequence[Sequence[_Line]]) -> set[tuple[int, str, int]]:
         if len({line.page for line in lines_there}) >= needed and len(text) < 80:
             found |= {(line.page, line.text, round(line.y0)) for line in lines_there}
     return found
+
+
+def _join_letterhead(lines: list[_Line]) -> None:
+    """版头 of several issuers: their names one below the other, 文件 beside them, become one line."""
+    number = next((place for place, line in enumerate(lines[:10]) if only_number(line.text)), 0)
+    for line in lines[
+        :number
+    ]:  # what stands above the 文号 with 文件 in it is the head, whatever OCR made of its brace
+        if "文件" in line.text and not line.text.endswith("文件"):
+            line.text = re.sub(r"[^\u4e00-\u9fff（） \u3000]", "", line.text.replace("文件", "", 1)) + "文件"
+    start = next((place for place, line in enumerate(lines[:8]) if _LETTERHEAD.match(line.text)), None)
+    if start is None:
+        return
+    end = start
+    while end < len(lines) and _LETTERHEAD.match(lines[end].text) and not lines[end].cells:
+        end += 1
+    run = lines[start:end]
+    heads = [line for line in run if line.text.endswith("文件")]
+    if len(heads) != 1 or len(run) < 2:
+        return
+    names = [re.sub(r"[^\u4e00-\u9fff（）]*文件$", "", line.text) for line in run]
+    first = run[0]
+    first.text = "\u3000".join(name for name in names if name) + "文件"
+    first.x0, first.x1 = min(line.x0 for line in run), max(line.x1 for line in run)
+    first.y1 = max(line.y1 for line in run)
+    first.size = heads[0].size
+    del lines[start + 1 : end]
 
 
 def _measure(pages: Sequence[Sequence[_Line]]) -> None:

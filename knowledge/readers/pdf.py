@@ -37,7 +37,7 @@ MAX_CHARACTERS = 4_000_000
 _MAX_PATHS = 6000
 _MAX_PAGE_CHARACTERS = 100_000
 _FEW = 30  # characters that a scanning app may print on a picture of a page
-_OCR_DPI = 200
+_OCR_DPI = (150, 250)  # a scan is read at its own resolution within these: enlarging it adds errors, not detail
 _OCR_PIXELS = 16_000_000
 _LOCK = threading.Lock()
 _LINE_ENDS = {0, 0x0A, 0x0D, 0xFFFE, 0xFFFF}
@@ -238,9 +238,9 @@ def _objects(page: Any, turn: _Turn) -> tuple[bool, list[Rule]]:
 
 
 def _picture(page: Any) -> tuple[bytes, int, int, float]:
-    """(grey pixels, width, height, points a pixel) of a page at 200 dpi, less for a poster."""
+    """(grey pixels, width, height, points a pixel) of a page, less fine for a poster."""
     width, height = page.get_size()
-    scale = min(_OCR_DPI / 72, math.sqrt(_OCR_PIXELS / max(width * height, 1.0)))
+    scale = min(_resolution(page) / 72, math.sqrt(_OCR_PIXELS / max(width * height, 1.0)))
     bitmap = page.render(scale=scale, grayscale=True)
     try:
         rows = bytes(bitmap.buffer)
@@ -250,3 +250,16 @@ def _picture(page: Any) -> tuple[bytes, int, int, float]:
     if stride != wide:
         rows = b"".join(rows[y * stride : y * stride + wide] for y in range(tall))
     return rows, wide, tall, 1 / scale
+
+
+def _resolution(page: Any) -> float:
+    """Dots an inch of the largest picture on the page, within the bounds for OCR."""
+    least, most = _OCR_DPI
+    best = (0.0, float(most))
+    for item in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3):
+        left, bottom, right, top = item.get_bounds()
+        wide, tall = item.get_px_size()
+        area = (right - left) * (top - bottom)
+        if area > best[0] and right > left:
+            best = (area, 72 * max(wide, tall) / max(right - left, top - bottom))
+    return min(max(best[1], least), most)

@@ -485,6 +485,11 @@ def _table(element: Any, book: _Book) -> Iterator[Block]:
     cells_by_row = [list(_cells(row, book)) for row in rows]
     widest = max((sum(1 for cell in cells if cell.text) for cells in cells_by_row), default=0)
     joined = [" ".join(cell.text for cell in cells if cell.text and not cell.goes_on) for cells in cells_by_row]
+    letterhead = [cell for cells in cells_by_row for cell in cells if re.fullmatch(r"文\s*件", cell.text)]
+    if letterhead and len(rows) <= 8 and widest <= 2:
+        names = [cell.text for cells in cells_by_row for cell in cells if cell not in letterhead and cell.text]
+        yield Block("\u3000".join(name.replace("\n", "\u3000") for name in names) + "文件", centred=True)
+        return
     if widest <= 1 or (len(rows) <= 5 and any(_IMPRINT.search(text) for text in joined)):
         for cells in cells_by_row:
             if widest <= 1:
