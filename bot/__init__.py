@@ -9,5 +9,8 @@ The top room: it may import every other. Its errors::
     ├── DatabaseUnusable     the database cannot be opened or was written by a newer program
     ├── MalformedMessage     a callback that is not in the channel's form (400)
     ├── WeChatRefused        WeChat's API answered with an error code
-    └── WeChatUnreachable    WeChat's API did not answer
+    ├── WeChatUnreachable    WeChat's API did not answer
+    ├── UnreadableMail       a mail that cannot be read; kept for a person
+    ├── MailServerProblem    a mail server did not answer or refused
+    └── UnknownMail          the mailbox holds no such mail
 """

@@ -37,3 +37,20 @@ class WeChatRefused(BotError):
 
 class WeChatUnreachable(BotError):
     """WeChat's API did not answer, or not in its own form."""
+
+
+class UnreadableMail(BotError):
+    """A mail that cannot be read; it is kept for a person."""
+
+
+class MailServerProblem(BotError):
+    """A mail server did not answer or refused; ``final`` means that trying again cannot help."""
+
+    def __init__(self, message: str, *, final: bool = False, code: int = 0) -> None:
+        super().__init__(message)
+        self.final = final
+        self.code = code
+
+
+class UnknownMail(BotError):
+    """The mailbox holds no mail or draft of this number in this state."""
