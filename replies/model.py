@@ -248,7 +248,6 @@ class Decision:
     rest: str = ""  # what 「继续」 shows
     aspect: str = ""
     alert: bool = False  # staff should look at this entry
-    today: date | None = None
 
     @property
     def guide_wanted(self) -> str:

@@ -303,6 +303,11 @@ def test_the_directory_and_the_hits_together_are_enough_to_offer_choices() -> No
     decision = decide(text, agreeing)
     assert (decision.kind, decision.rule) == (ReplyKind.CHOICES, "choices.organ_agrees")
     assert decision.organ is not None
+    bus = OrganMatch(Organ(name="青禾县公共交通公司", aliases=("公交公司",), relation=OrganRelation.UTILITY), 0.9, ())
+    ride = "爱心卡多久审一次"
+    card = hit("爱心卡办理指南", "由公交公司每年审核。", document="k")
+    assert decide(ride, finding(ride, [card], 0.1, organs=[bus])).kind is ReplyKind.CHOICES
+    assert decide(ride, finding(ride, [hit("爱心卡规定", "每年审核。")], 0.1, organs=[bus])).kind is ReplyKind.NOT_HELD
     foreign = finding(text, [hit("临时救助办法", "由乡镇审批。", document="m")], 0.1, organs=[match(BUREAU, 0.8)])
     assert decide(text, foreign).kind is ReplyKind.NOT_HELD
 

@@ -1,0 +1,171 @@
+"""证据: how far what was found may be trusted, beyond the library's own confidence. Pure.
+
+What speaks for or against the first hit: the words and the year of the question, the organ that handles the matter,
+the validity of the text, and equally good rivals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from knowledge.model import (
+    DocumentKind,
+    Finding,
+    Hit,
+    Organ,
+    OrganMatch,
+    OrganRelation,
+    Validity,
+)
+from replies.labels import MOST_CHOICES, NEAREST, bare, core_title
+from replies.model import Context, Missing, Turn, Vagueness
+from replies.text import letters
+
+# Documents whose scores differ by less than this share of the first are equally likely; the second for a bare word.
+SAME_SCORE, SAME_SCORE_BARE = 0.03, 0.15
+_ASKED_YEAR = re.compile(r"((?:19|20)\d\d)\s*年?")
+_BOUND_YEAR = re.compile(r"((?:19|20)\d\d)\s*年(?!\s*\d{1,2}\s*月)")
+
+
+def sure(turn: Turn, finding: Finding, context: Context) -> float:
+    """How sure we may be of the first hit: the library's confidence, unless other evidence speaks against it.
+
+    Against it speak: the hit holds nothing of the matter; or the library knows some word of the matter in none of its
+    hits while the directory names an organ that none of the first hits has to do with.
+    """
+    if not finding.hits or not speaks_of(turn, finding, finding.hits[0]):
+        return 0.0
+    handles = holder(finding.organs, context, context.organ_at)
+    if handles is None or concerns(handles.organ, finding.hits[:NEAREST]):
+        return finding.confidence
+    held = "".join(all_text(hit) for hit in finding.hits)
+    unknown = [word for word in finding.record.terms if len(word) > 1 and word in turn.core and word not in held]
+    return 0.0 if unknown else finding.confidence
+
+
+def at_work(finding: Finding, context: Context) -> OrganMatch | None:
+    """The organ that handles the matter by the directory, where the first hits are its own work too."""
+    handles = holder(finding.organs, context, context.organ_at)
+    return handles if handles is not None and concerns(handles.organ, finding.hits[:NEAREST]) else None
+
+
+def concerns(organ: Organ, hits: Sequence[Hit]) -> bool:
+    """Whether one of the hits was issued by the organ or names it."""
+    names = {organ.name, organ.short_name, *organ.aliases} - {""}
+    return any(name in hit.document.issuer or name in all_text(hit) for hit in hits for name in names)
+
+
+def all_text(hit: Hit) -> str:
+    """Everything by which a hit shows what it is about: its document's title, the heads above it, its words."""
+    return f"{hit.document.title} {' '.join(hit.passage.path)} {hit.passage.text}"
+
+
+def speaks_of(turn: Turn, finding: Finding, hit: Hit) -> bool:
+    """Whether a hit holds any of what names the matter, in the asker's words or the official ones.
+
+    A question whose own words are all unknown to the library can still score on its general words.
+    """
+    if len(turn.core) < 2:
+        return True
+    text = all_text(hit)
+    pairs = {turn.core[index : index + 2] for index in range(len(turn.core) - 1)}
+    if any(pair in text for pair in pairs) or any(len(word) > 1 and word in text for word in finding.record.expanded):
+        return True
+    corrected = letters(finding.corrected)
+    return any(corrected[index : index + 2] in text for index in range(len(corrected) - 1))
+
+
+def missing_year(turn: Turn, hit: Hit) -> str:
+    """The year that was asked for, where the first hit is bound to other years and to this one it is not."""
+    asked = {match.group(1) for match in _ASKED_YEAR.finditer(turn.question)} if not turn.number_only else set()
+    if not asked or turn.filters.number:
+        return ""
+    text = all_text(hit)
+    bound = {match.group(1) for match in _BOUND_YEAR.finditer(text)}
+    written = str(hit.document.written_on.year) if hit.document.written_on else ""
+    return min(asked) if bound and not (bound | {written}) & asked else ""
+
+
+def holder(organs: Sequence[OrganMatch], context: Context, at: float) -> OrganMatch | None:
+    """The organ that handles the matter, if it is another one than ours and the match is good enough."""
+    if not organs or organs[0].score < at:
+        return None
+    return None if own(organs[0].organ, context) else organs[0]
+
+
+def own(organ: Organ, context: Context) -> bool:
+    """Whether an organ of the directory is the office that answers."""
+    if organ.relation is OrganRelation.OWN:
+        return True
+    names = {organ.name, organ.short_name, *organ.aliases} - {""}
+    return bool(names & {context.own_organ, context.office.name})
+
+
+def validity(hit: Hit, context: Context) -> str:
+    """What to warn of before quoting, as a value of the library's ``Validity``; empty where the text binds today."""
+    document = hit.document
+    if document.validity is Validity.IN_FORCE or document.validity is Validity.AMENDED:
+        if document.expires_on is not None and document.expires_on < context.today:
+            return Validity.EXPIRED.value
+        if document.effective_on is not None and document.effective_on > context.today:
+            return Validity.NOT_YET.value
+    return "" if document.validity is Validity.IN_FORCE else document.validity.value
+
+
+def in_force_first(hits: Sequence[Hit]) -> tuple[tuple[Hit, ...], bool]:
+    """Where a lapsed text leads, an equally fitting text in force is put before it."""
+    first = hits[0]
+    if not first.document.validity.lapsed:
+        return tuple(hits), False
+    words = set(first.matched)
+    for hit in hits[1:]:
+        alive = hit.document.validity in (Validity.IN_FORCE, Validity.AMENDED)
+        same_kind = hit.document.kind is first.document.kind
+        same_words = not words or len(words & set(hit.matched)) >= 0.8 * len(words)
+        alike = bare(hit.document.title) == bare(first.document.title)
+        if alive and same_kind and (alike or (same_words and hit.score >= first.score - 0.25 * abs(first.score))):
+            return (hit, *(other for other in hits if other is not hit)), True
+    return tuple(hits), False
+
+
+def rivals(hits: Sequence[Hit], turn: Turn) -> list[Hit]:
+    """Different documents of one kind that fit a short question equally well, or only the first."""
+    first = hits[0]
+    if len(letters(turn.question)) > 8 and turn.vagueness is Vagueness.CLEAR:
+        return [first]
+    near = [first]
+    margin = SAME_SCORE_BARE if turn.vagueness is Vagueness.BARE_TOPIC else SAME_SCORE
+    for hit in hits[1:]:
+        other = hit.document.id not in {kept.document.id for kept in near}
+        same_kind = hit.document.kind is first.document.kind and not hit.document.validity.lapsed
+        if other and same_kind and first.score - hit.score <= margin * abs(first.score):
+            near.append(hit)
+    return near[:MOST_CHOICES]
+
+
+def plain(hits: Sequence[Hit]) -> Hit | None:
+    """An interpretation or FAQ among the hits that speaks about the very document quoted first."""
+    first = hits[0].document
+    if first.kind not in (DocumentKind.POLICY, DocumentKind.LAW):
+        return None
+    core = core_title(first.title)
+    for hit in hits[1:]:
+        about = hit.document.kind in (DocumentKind.INTERPRETATION, DocumentKind.FAQ)
+        if about and len(core) >= 4 and (core in core_title(hit.document.title)):
+            return hit
+    return None
+
+
+def differs(hits: Sequence[Hit]) -> Missing | None:
+    """In what the likely documents differ, where one question settles it: the year, the place, the person."""
+    documents = list({hit.document.id: hit.document for hit in hits}.values())
+    if len(documents) < 2:
+        return None
+    if len({bare(document.title) for document in documents}) == 1:
+        if len({document.written_on.year for document in documents if document.written_on}) > 1:
+            return Missing.YEAR
+        if len({document.issuer for document in documents if document.issuer}) > 1:
+            return Missing.PLACE
+    audiences = {document.audience for document in documents if document.audience}
+    return Missing.WHO if len(audiences) == len(documents) else None
