@@ -79,13 +79,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
         today=today,
     )
     office = office_info(settings)
-    override = settings.answers.templates
-    composer = Composer(
-        override=Path(override) if override else None,
-        office=office,
-        base_url=settings.server.base_url.rstrip("/"),
-        quote_characters=settings.answers.quote_characters,
-    )
+    composer = make_composer(settings)
     context = Context(
         answer_at=settings.answers.answer_at, choices_at=settings.answers.choices_at, office=office, today=today()
     )
@@ -96,6 +90,17 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     )
     reception = Reception(book, library, composer, context, limits)
     return House(settings, engine, seal, book, library, composer, reception)
+
+
+def make_composer(settings: Settings) -> Composer:
+    """The writer of replies, with the office's own templates where it has any."""
+    own = settings.answers.templates
+    return Composer(
+        override=Path(own) if own else None,
+        office=office_info(settings),
+        base_url=settings.server.base_url,
+        quote_characters=settings.answers.quote_characters,
+    )
 
 
 def guarded_personal_data(text: str) -> list[tuple[str, int, int]]:

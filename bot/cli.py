@@ -28,7 +28,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from bot.app import House, asgi, build, health
+from bot.app import House, asgi, build, health, make_composer, office_info
 from bot.channels.api import finding_json, reply_json
 from bot.channels.wechat_client import WeChatApi
 from bot.channels.wechat_menu import menu_lines, menu_of
@@ -53,8 +53,9 @@ from register import privacy
 from register.calendar import WorkCalendar
 from register.clock import now_beijing
 from register.errors import RegisterError
-from register.inquiry import Channel, Entry, EntryStatus, Inquiry
+from register.inquiry import Channel, Entry, EntryStatus, Inquiry, ReplyKind
 from replies.errors import ReplyError
+from replies.preview import samples
 
 log = logging.getLogger(__name__)
 err = Console(stderr=True, highlight=False)
@@ -627,6 +628,27 @@ def _library_texts(settings: Settings) -> list[training.Text]:
         house.close()
 
 
+def _templates(args: argparse.Namespace, settings: Settings) -> int:
+    """Check every template with its declared variables, or show what a kind of reply looks like."""
+    composer = make_composer(settings)
+    chosen = [s for s in samples(office_info(settings)) if s.name.split("/")[0].split()[0] == args.kind]
+    if args.action == "check":
+        checked = composer.check()
+        _emit(args, {"checked": list(checked)}, [f"{len(checked)} templates are in order"])
+        return 0
+    if not chosen:
+        raise UsageError(f"preview needs a kind of reply: {', '.join(k.value for k in ReplyKind)}")
+    channel = Channel(args.channel)
+    limit = settings.wechat.reply_bytes if channel is Channel.WECHAT else 0
+    shown = [(s.name, composer.compose(s.decision, channel=channel, limit_bytes=limit)) for s in chosen]
+    _emit(
+        args,
+        [{"name": name, **reply_json(0, reply)} for name, reply in shown],
+        (f"--- {name}\n{reply.text}\n" for name, reply in shown),
+    )
+    return 0
+
+
 # --- the parser ------------------------------------------------------------------------------------------------------
 
 
@@ -730,6 +752,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--dimensions", type=int, choices=[64, 128, 192, 256], default=256)
     sub.add_argument("--seed", type=int, default=20261121)
     sub.add_argument("--threads", type=int, default=2)
+
+    sub = command("templates", _templates, "check the reply templates, or preview a kind of reply")
+    sub.add_argument("action", choices=["check", "preview"])
+    sub.add_argument("kind", nargs="?", default="")
+    sub.add_argument("--channel", choices=[c.value for c in Channel], default=Channel.WEB.value)
 
     sub = command("backup", _backup, "write database, originals and key into one file")
     sub.add_argument("file", type=Path)
