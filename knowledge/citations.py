@@ -30,6 +30,8 @@ class TitleMatch:
 _SENTENCE_END = re.compile(r"[。！？!?\n]")
 _REPEAL = re.compile(r"废止|停止执行|不再执行|自行失效|宣布失效|同时失效|终止执行")
 _REPEAL_TITLE = re.compile(r"关于(?:宣布)?(?:废止|停止执行|宣布失效)")
+_LISTED = re.compile(r"^(?:下列|以下|如下)?[^《。；]{0,12}《")
+_LIST_LINE = re.compile(r"^\s*(?:[（(]?[\d一二三四五六七八九十]{1,3}[.．、）)])?\s*《")
 _AMEND_TITLE = re.compile(r"关于(?:修改|修订|修正|调整|部分修改)(?=.{0,30}[《〈])")
 _AMEND = re.compile(
     r"(?:决定)?(?:对|将)[^。；]{0,80}?(?:作出?(?:如下|以下)?(?:修改|修订|修正|调整)|进行修改|予以修改)|修改如下|作如下修改"
@@ -110,35 +112,35 @@ def _citations(sentence: str) -> list[Citation]:
 
 
 def repeals(title: str, text: str) -> tuple[Citation, ...]:
-    """What the document repeals: sentences that say so, and a title 关于废止…的决定 with its list."""
+    """What the document repeals: sentences that say so, lists under 「下列文件予以废止：」, a title 关于废止…."""
     found: list[Citation] = []
-    for start, sentence in _sentences(text):
-        match = _REPEAL.search(sentence)
-        if not match or len(sentence) > 3000:
-            continue
-        clause = _clause_before(sentence, match.start())
-        found += [Citation(c.number, c.title, sentence) for c in _citations(clause)]
-        del start
-    if _REPEAL_TITLE.search(title):
+    listing = bool(_REPEAL_TITLE.search(title))
+    if listing:
         found += _citations(title)
-        found += [
-            c
-            for _, sentence in _sentences(text)
-            for c in _citations(sentence)
-            if re.match(r"^\s*[\d一二三四五六七八九十（(]+[.．、）)]?\s*《", sentence)
-        ]
+    for sentence in _sentences(text):
+        if len(sentence) > 3000:
+            continue
+        match = _REPEAL.search(sentence)
+        if match:
+            behind = sentence[match.end() :]
+            clause = (
+                behind
+                if _LISTED.match(behind)
+                else sentence[sentence.rfind("；", 0, match.start()) + 1 : match.start()]
+            )
+            found += [Citation(c.number, c.title, sentence) for c in _citations(clause)]
+            listing = listing or sentence.endswith(("：", ":"))
+        elif listing and _LIST_LINE.match(sentence):
+            found += _citations(sentence)
+        elif not _REPEAL_TITLE.search(title):
+            listing = False
     return _unique(found)
-
-
-def _clause_before(sentence: str, place: int) -> str:
-    """From the last full clause (；) up to the verb: 「…施行。《甲》（…号）、《乙》同时废止」."""
-    return sentence[sentence.rfind("；", 0, place) + 1 : place]
 
 
 def amends(title: str, text: str) -> tuple[Citation, ...]:
     """What the document changes: 关于修改《…》的决定, 对《…》作如下修改."""
     found: list[Citation] = []
-    for _, sentence in _sentences(text):
+    for sentence in _sentences(text):
         if len(sentence) > 3000:
             continue
         match = _AMEND.search(sentence)
@@ -178,14 +180,14 @@ def _same(left: str, right: str) -> bool:
     return one == other or (len(other) >= 6 and (other in one or one in other) and "试行" not in one.replace(other, ""))
 
 
-def _sentences(text: str) -> Iterable[tuple[int, str]]:
+def _sentences(text: str) -> Iterable[str]:
     start = 0
     for match in _SENTENCE_END.finditer(text):
         if match.end() - start > 1:
-            yield start, text[start : match.end()].strip()
+            yield text[start : match.end()].strip()
         start = match.end()
     if text[start:].strip():
-        yield start, text[start:].strip()
+        yield text[start:].strip()
 
 
 def _unique(found: list[Citation]) -> tuple[Citation, ...]:

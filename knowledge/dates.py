@@ -20,6 +20,7 @@ _DATE = re.compile(
     rf"|(?P<sep>[-/.．－]){_SPACE}(?P<m2>\d{{1,2}}){_SPACE}(?P=sep){_SPACE}(?P<d2>\d{{1,2}})(?!\d))"
     rf"|(?P<cy>{_CN_YEAR}){_SPACE}年{_SPACE}(?P<cm>{_CN_DAY}){_SPACE}月{_SPACE}(?P<cd>{_CN_DAY}){_SPACE}日"
 )
+ASCII_DIGITS = str.maketrans("０１２３４５６７８９", "0123456789")  # keeps every offset
 _FIRST = set("12１２一二")
 _COMPACT = re.compile(r"^\s*((?:19|20)\d\d)(\d\d)(\d\d)(?:\D|$)")
 
@@ -67,7 +68,7 @@ def _compose(year: str, month: str, day: str) -> date | None:
 def find_dates(text: str) -> tuple[DateMatch, ...]:
     """Every real calendar date in ``text``; impossible ones (``2020年13月40日``) are left out."""
     found = []
-    for match in _DATE.finditer(text):
+    for match in _DATE.finditer(text.translate(ASCII_DIGITS)):
         year = match["y"] or match["cy"]
         month = match["m"] or match["m2"] or match["cm"]
         day = match["d"] or match["d2"] or match["cd"]

@@ -211,7 +211,7 @@ def _take_marks(lines: list[Line], frame: Frame) -> list[Line]:
             frame.set_aside.append(line.text)
             continue
         attribute = note_attribute(line.text)
-        if attribute is None and _beside_date(lines, place):
+        if attribute is None and (_beside_date(lines, place) or _above_number(lines, place)):
             attribute = bare_attribute(line.text)
         if attribute is None:
             kept.append(line)
@@ -235,6 +235,14 @@ def _beside_date(lines: Sequence[Line], place: int) -> bool:
     return any(only_date(text) is not None or _COPIES.match(text) or _PRINTED.match(text) for text in near)
 
 
+def _above_number(lines: Sequence[Line], place: int) -> bool:
+    """The top left corner of a red-headed first page, where some offices print the attribute."""
+    if place > 4:
+        return False
+    below = [line.text for line in lines[place + 1 : place + 5] if not line.is_row]
+    return any(only_number(text) or _RED_HEAD.match(text) for text in below)
+
+
 # ---------------------------------------------------------------- head
 
 
@@ -255,7 +263,9 @@ def _take_head(lines: list[Line], frame: Frame, known_title: str) -> list[Line]:
             pass
         elif (number := only_number(text)) is not None and not frame.number:
             frame.number = number.canonical
-        elif not title and _RED_HEAD.match(text):
+        elif _RED_HEAD.match(text) and not (title and _is_complete("".join(part.text for part in title))):
+            frame.set_aside.extend(part.text for part in title)
+            title = []
             frame.red_head = re.sub(r"\s|文件$|公报$", "", text)
         elif (
             not title
@@ -440,12 +450,12 @@ def _take_foot(lines: list[Line], frame: Frame) -> list[Line]:
 
 def _split_parts(lines: list[Line], frame: Frame, known_title: str) -> None:
     title = frame.title or known_title
+    lines, listed = _take_attachment_list(lines)
     wraps = bool(_WRAPS.search(title) and _NOTICE_END.search(title)) or frame.order
     start = 0
     if wraps:
         start = _take_wrapper(lines, frame)
-    main, listed = _take_attachment_list(lines[start:])
-    main, attachments = _take_attachments(main, frame)
+    main, attachments = _take_attachments(lines[start:], frame)
     if frame.written_on is None:
         main = _take_signature(main, frame)
     if main:
@@ -477,10 +487,9 @@ def _take_wrapper(lines: list[Line], frame: Frame) -> int:
             return 0
         items = sum(1 for before in lines[:place] if (t := match_token(before.text)) and t.style is Style.HAN)
         attached, length = _attached_title(lines[after:])
-        if items >= 2 and not length:
-            return 0
-        if _ATTACHMENT.match(lines[after].text) and items:
-            return 0  # a notice with text of its own and attachments behind it
+        labelled_part = _ATTACHMENT.match(lines[after].text) is not None
+        if items >= 2 and (labelled_part or not length):
+            return 0  # a notice with text of its own, and attachments or notes behind it
         body = _sign(lines[: place + 1], frame)
         if body:
             frame.parts.append(Part("令" if frame.order else "通知", body))
@@ -550,22 +559,19 @@ def _take_signature(lines: list[Line], frame: Frame) -> list[Line]:
 
 def _attached_title(lines: Sequence[Line]) -> tuple[str, int]:
     """(title, number of lines) of the text behind a covering notice."""
-    for start in range(min(2, len(lines))):
-        pieces: list[str] = []
-        if start and not _ATTACHMENT.match(lines[0].text):
+    pieces: list[str] = []
+    for count, line in enumerate(lines[:4], 1):
+        text = line.text
+        stop = line.is_row or len(text) > 60 or text[-1:] in "。；：，" or only_date(text) is not None
+        if stop or match_token(text) is not None or match_article(text) is not None or _ATTACHMENT.match(text):
             break
-        for count, line in enumerate(lines[start : start + 4], 1):
-            text = line.text
-            stop = line.is_row or len(text) > 60 or text[-1] in "。；：，" or only_date(text) is not None
-            if stop or match_token(text) is not None or match_article(text) is not None or _ATTACHMENT.match(text):
-                break
-            pieces.append(text)
-            joined = tidy_title("".join(pieces))
-            if _TITLE_END.search(joined) and joined.count("《") == joined.count("》"):
-                following = lines[start + count].text if start + count < len(lines) else ""
-                if re.match(r"^[（(][^）)]{2,30}[）)]$", following) and not find_dates(following):
-                    return joined + following, start + count + 1
-                return joined, start + count
+        pieces.append(text)
+        joined = tidy_title("".join(pieces))
+        if _TITLE_END.search(joined) and joined.count("《") == joined.count("》"):
+            following = lines[count].text if count < len(lines) else ""
+            if re.match(r"^[（(][^）)]{2,30}[）)]$", following) and not find_dates(following):
+                return joined + following, count + 1
+            return joined, count
     return "", 0
 
 

@@ -24,7 +24,7 @@ _PAGE_NUMBER = re.compile(
 _BARE_NUMBER = re.compile(r"^\s*\d{1,4}\s*$")
 _MARKS = re.compile(r"[（(《〔）)》〕]")
 _ENDS_SENTENCE = "。！？；：!?;:…"
-_ENDS_OPEN = "，、,（(《〈“‘〔[【—－-/和及与或的"
+_BODY = re.compile(r"[，。；]")
 _BLOCK_FORMATS = {"docx", "doc", "wps", "html", "rtf"}  # their paragraphs are whole
 _STANDS_ALONE = re.compile(
     r"^(?:抄\s*送|抄\s*报|主\s*送|分\s*送|附\s*件|附\s*[：:]|联\s*系|电\s*话|地\s*址|邮\s*编|电子邮箱|主题词|签发人|公开属性|公开方式"
@@ -190,7 +190,7 @@ def _continues(
         return full and width >= wrap - 0.5
     if full:
         return True
-    return not whole and not wrap and len(last) >= 34
+    return not whole and not wrap and len(last) >= 34 and bool(_BODY.search(last))
 
 
 def _short(text: str) -> bool:
@@ -208,20 +208,21 @@ def _width(text: str) -> float:
 
 
 def _wrap_width(blocks: Sequence[Block]) -> float:
-    """The width at which lines were broken by hand, 0 where they were not."""
-    widths = [
-        _width(block.text.strip()) for block in blocks if block.kind is BlockKind.PARAGRAPH and len(block.text) < 200
-    ]
-    if len(widths) < 8 or len(widths) * 10 < len(blocks) * 8:
+    """The width at which lines were broken by hand, 0 where they were not.
+
+    Broken text has a right edge: hardly a line is wider, many come near it, and most of those end within a sentence.
+    """
+    texts = [block.text.strip() for block in blocks if block.kind is BlockKind.PARAGRAPH]
+    texts = [text for text in texts if text]
+    if len(texts) < 8 or len(texts) * 10 < len(blocks) * 8:
         return 0.0
-    usual, _ = (
-        Counter(round(width) for width in widths if 14 <= width <= 60).most_common(1)[0]
-        if any(14 <= width <= 60 for width in widths)
-        else (0, 0)
-    )
-    longer = sum(1 for width in widths if width > usual + 3)
-    near = sum(1 for width in widths if usual - 3 <= width <= usual + 3)
-    return float(usual) if longer * 20 <= len(widths) and near * 100 >= len(widths) * 35 else 0.0
+    widths = sorted(_width(text[:200]) for text in texts)
+    edge = widths[-1 - len(widths) // 20]
+    if not 16 <= edge <= 60:
+        return 0.0
+    near = [text for text in texts if edge - 3 <= _width(text[:200]) <= edge + 2]
+    broken = sum(1 for text in near if text[-1] not in _ENDS_SENTENCE and text[-1] not in "）)")
+    return edge if len(near) >= 4 and len(near) * 5 >= len(texts) and broken * 5 >= len(near) * 3 else 0.0
 
 
 def _without_furniture(blocks: Sequence[Block]) -> tuple[list[Block], list[str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from knowledge.dates import numeral
+from knowledge.dates import ASCII_DIGITS, numeral
 
 _OPEN, _CLOSE = "〔\\[［(（【〈<﹝", "〕\\]］)）】〉>﹞"
 _YEAR = r"(?:19|20)\d\d|[12]\s?[09]\s?\d\s?\d|[一二][〇零○ＯOo0０一二三四五六七八九]{3}"
@@ -106,10 +106,10 @@ def _trim(letters: str, after_number: bool) -> str:
             cut = match.end()
     letters = letters[cut:]
     if len(letters) > 8:
+        cut = 0
         for match in _ORGAN_ENDS.finditer(letters):
-            if 2 <= len(letters) - match.end() <= 8:
-                letters = letters[match.end() :]
-                break
+            cut = match.end() if 2 <= len(letters) - match.end() <= 8 else cut
+        letters = letters[cut:]
     if letters and letters[0] in _LEADING and len(letters) > 3 and (after_number or letters[0] in "以按据由经将把"):
         letters = letters[1:]
     # No word to cut at: 县政办发 and its like have four letters.
@@ -140,6 +140,7 @@ def find_numbers(text: str, *, lenient: bool = False) -> tuple[NumberMatch, ...]
     ``lenient`` also accepts what citizens type (「会政办发2020 144号」, 「国办发〔2020〕17」). Linear in the length of ``text``.
     """
     found: list[NumberMatch] = []
+    printed, text = text, text.translate(ASCII_DIGITS)
     for match in _BRACKETED.finditer(text):
         floor = found[-1].end if found else 0
         start, letters = _run_before(text, match.start(), _LONGEST_SYMBOL, floor)
@@ -150,7 +151,7 @@ def find_numbers(text: str, *, lenient: bool = False) -> tuple[NumberMatch, ...]
         if symbol[-1] in "令" and len(symbol) < 3:
             continue
         begin = _begin(text, start, match.start(), symbol)
-        found.append(NumberMatch(f"{symbol}〔{year}〕{serial}号", text[begin : match.end()], begin, match.end()))
+        found.append(NumberMatch(f"{symbol}〔{year}〕{serial}号", printed[begin : match.end()], begin, match.end()))
     taken = [(item.start, item.end) for item in found]
     orders: list[NumberMatch] = []
     for match in _ORDER.finditer(text):
@@ -164,10 +165,10 @@ def find_numbers(text: str, *, lenient: bool = False) -> tuple[NumberMatch, ...]
         year_text = f"{numeral(match['year'])}年" if match["year"] else ""
         begin = _begin(text, start, match.start(), organ)
         name = _order_name(organ, match["kind"])
-        orders.append(NumberMatch(f"{name}{year_text}第{serial}号", text[begin : match.end()], begin, match.end()))
+        orders.append(NumberMatch(f"{name}{year_text}第{serial}号", printed[begin : match.end()], begin, match.end()))
     found = sorted([*found, *orders], key=lambda item: item.start)
     if lenient:
-        found = _with_lenient(text, found)
+        found = _with_lenient(printed, text, found)
     return tuple(found)
 
 
@@ -183,7 +184,7 @@ def _near(taken: list[tuple[int, int]], place: int) -> list[tuple[int, int]]:
     return taken[low : low + 2]
 
 
-def _with_lenient(text: str, found: list[NumberMatch]) -> list[NumberMatch]:
+def _with_lenient(printed: str, text: str, found: list[NumberMatch]) -> list[NumberMatch]:
     taken = [(item.start, item.end) for item in found]
     extra = []
     for match in _LENIENT.finditer(text):
@@ -195,7 +196,7 @@ def _with_lenient(text: str, found: list[NumberMatch]) -> list[NumberMatch]:
             continue
         begin = _begin(text, start, match.start(), symbol)
         canonical_form = f"{symbol}〔{int(match['year'])}〕{int(match['serial'])}号"
-        extra.append(NumberMatch(canonical_form, text[begin : match.end()], begin, match.end()))
+        extra.append(NumberMatch(canonical_form, printed[begin : match.end()], begin, match.end()))
     return sorted([*found, *extra], key=lambda item: item.start)
 
 

@@ -105,9 +105,12 @@ def parse(raw: RawDocument, *, path: str, document_id: str, organs: Sequence[Org
     metadata = {**frame.labels, **raw.metadata}
     directory = Directory(organs)
     warnings = list(raw.warnings)
-    title = _title(frame, known_title or tidy_title(frame.labels.get("标题", "")), path, warnings)
+    title = _title(frame, known_title or tidy_title(frame.labels.get("标题", "")))
     guide = _is_guide(title, frame)
     passages = _passages(frame.parts, directory, document_id, guide=guide)
+    if not title:
+        title = _matter(passages) or PurePath(path.replace("\\", "/")).stem
+        warnings.append("no title was found in the text; the matter's or the file's name stands in for it")
     text = "\n".join(line.text for part in frame.parts for line in part.lines if not line.is_row)
     kind = _kind(title, frame, guide)
     number = frame.number or canonical(metadata.get("文号", "")) or _law_number(frame, kind)
@@ -160,17 +163,20 @@ def parse(raw: RawDocument, *, path: str, document_id: str, organs: Sequence[Org
     )
 
 
-def _title(frame: Frame, known: str, path: str, warnings: list[str]) -> str:
+def _title(frame: Frame, known: str) -> str:
+    """The printed title where it is a whole one, else the container's, else what stands at the head."""
     if frame.title_is_whole:
         return frame.title
-    if known:
-        return known
-    if frame.title:
-        return frame.title
-    if frame.attached_title:
-        return frame.attached_title
-    warnings.append("no title was found in the text; the file's name stands in for it")
-    return PurePath(path.replace("\\", "/")).stem
+    return known or frame.title or frame.attached_title
+
+
+def _matter(passages: Sequence[Passage]) -> str:
+    """What a guide says under 事项名称."""
+    for passage in passages[:4]:
+        if passage.locator == "事项名称":
+            name = re.sub(r"^[【\[]?事项名称[】\]]?\s*[：:]?\s*", "", passage.text).strip()
+            return tidy_title(name) if len(name) <= 60 else ""
+    return ""
 
 
 def _passages(parts: Sequence[Part], directory: Directory, document_id: str, *, guide: bool) -> tuple[Passage, ...]:
@@ -199,7 +205,7 @@ def _passages(parts: Sequence[Part], directory: Directory, document_id: str, *, 
                     path=path,
                     text=draft.text,
                     anchor=f"p-{ordinal}",
-                    part="" if part.name == ATTACHMENT_LIST else part.name,
+                    part=parts[0].name if part.name == ATTACHMENT_LIST else part.name,
                     lead=draft.lead,
                     units=draft.units,
                 )

@@ -14,7 +14,7 @@ from typing import Any
 from lxml import etree
 from lxml import html as lxml_html
 
-from knowledge.errors import EmptyDocument, UnknownFormat
+from knowledge.errors import EmptyDocument, UnknownFormat, UnreadableDocument
 from knowledge.readers.fields import field_of, holds_label, labelled, tidy_value
 from knowledge.readers.raw import Block, BlockKind, RawDocument
 from knowledge.readers.text import decode
@@ -103,6 +103,8 @@ def read_markup(data: bytes, name: str) -> RawDocument:
         root = lxml_html.document_fromstring(_without_nulls(text).encode("utf-8", "replace"), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise EmptyDocument(f"{name} holds no readable page ({error}); save the page again") from error
+    if any("depth" in entry.message.lower() for entry in parser.error_log):
+        raise UnreadableDocument(f"{name} is nested too deeply to be read whole; save the text itself")
     metadata = _meta_tags(root)
     etree.strip_elements(root, *_JUNK, with_tail=False)
     body = _body(root)

@@ -60,7 +60,7 @@ def decode(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             try:
-                return data.decode(encoding), ()
+                return _not_empty(data.decode(encoding), name), ()
             except UnicodeDecodeError:
                 break
     best, best_score = "", 0.0
@@ -69,8 +69,8 @@ def decode(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
         if text is None:
             continue
         score = _plausibility(text[:_SAMPLE])
-        if encoding == "utf-8" and score >= 0.5 and not data.isascii():
-            score += 0.5  # bytes that are valid UTF-8 by chance are very rare
+        if encoding == "utf-8" and score > 0 and any(character > "\u07ff" for character in text[:_SAMPLE]):
+            score += 1  # bytes that are valid three-byte UTF-8 by chance are very rare
         if score > best_score:
             best, best_score = text, score
     if best_score >= 0.75:
@@ -80,6 +80,12 @@ def decode(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
     if broken * 200 <= len(mended) and _plausibility(mended[:_SAMPLE]) >= 0.75:
         return mended, (f"{broken} damaged bytes were replaced; compare with the original",)
     raise UnknownFormat(f"{name} is not text in UTF-8, GB18030 or UTF-16; save it again as UTF-8")
+
+
+def _not_empty(text: str, name: str) -> str:
+    if not text:
+        raise EmptyDocument(f"{name} holds a byte order mark and nothing else; check that the right file was saved")
+    return text
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:
