@@ -43,7 +43,8 @@ from knowledge.model import (
     Validity,
 )
 from knowledge.readers import read
-from knowledge.search import Searcher, SemanticStage, ShelvedPassage
+from knowledge.search import Searcher, ShelvedPassage
+from knowledge.semantic import SemanticIndex
 from knowledge.structure import Citation, ParsedDocument, parse
 
 log = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ class Library:
         *,
         originals: Path | None = None,
         personal_data: PersonalDataFinder | None = None,
-        semantic: SemanticStage | None = None,
+        semantic: SemanticIndex | None = None,
         today: Callable[[], date],
     ) -> None:
         self._engine = engine
@@ -174,6 +175,7 @@ class Library:
         self._today = today
         self._shelf = Shelf(engine, today)
         self._index = open_index()
+        self._semantic = semantic
         self._searcher = Searcher(self._index, self._shelf, semantic=semantic, today=today)
 
     # --- in ------------------------------------------------------------------------------------------------------
@@ -487,6 +489,10 @@ class Library:
             if gone:
                 self._index.remove(gone)
             self._index.commit(str(version))
+            if self._semantic is not None:
+                self._semantic.replace((e.id, e.document, e.body) for e in entries)
+                self._semantic.remove(gone)
+                self._semantic.commit(str(version))
             with self._writer.begin() as connection:
                 store.mark_clean(connection, pending)
             done += len(pending)
@@ -506,12 +512,31 @@ class Library:
             self.sync()
             present = self._index.count()
         if present == expected:
-            return ""
+            return self._fill_semantic(expected)
         with self._writer.begin() as connection:
             store.mark_all_dirty(connection)
         self._index.clear()
         self.sync()
+        self._fill_semantic(expected)
         return f"index rebuilt: {documents} documents, {expected} passages"
+
+    def _fill_semantic(self, expected: int) -> str:
+        """Make the vectors again where the file is missing, damaged or of a former model; the engine is not touched."""
+        if self._semantic is None or self._semantic.count() == expected:
+            return ""
+        while True:
+            with self._engine.connect() as connection:
+                version, _ = store.library_version(connection)
+                self._semantic.clear()
+                for row in store.all_documents(connection, staff=False):
+                    document = store.document_of(row, self._today())
+                    passages = map(store.passage_of, store.passage_rows(connection, document.id))
+                    entries = (_indexed(document, p) for p in passages)
+                    self._semantic.replace((e.id, e.document, e.body) for e in entries)
+            self._semantic.commit(str(version))
+            with self._engine.connect() as connection:
+                if store.library_version(connection)[0] == version:
+                    return f"semantic vectors made again: {self._semantic.count()} passages"
 
     # --- out -----------------------------------------------------------------------------------------------------
 
@@ -611,6 +636,8 @@ class Library:
     def close(self) -> None:
         """Release the index."""
         self._index.close()
+        if self._semantic is not None:
+            self._semantic.close()
 
 
 # --- pure helpers ----------------------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ class Recipe:
     tuning_rate: float = 1e-3
     negatives: int = 6
     anchor: float = 30.0
+    thinning: float = 0.0  # share of tokens left out while tuning
     threads: int = 2
 
 
@@ -187,6 +188,12 @@ def _spread(starts: Rows, ends: Rows) -> tuple[Rows, Rows]:
 
 def _starts(owners: Rows, texts: int) -> Rows:
     return np.concatenate(([0], np.cumsum(np.bincount(owners, minlength=texts)))).astype(np.int64)
+
+
+def _thinned(bags: Bags, share: float, rng: np.random.Generator) -> Bags:
+    kept = rng.random(len(bags.tokens)) >= share
+    owners = np.repeat(np.arange(len(bags)), np.diff(bags.starts))
+    return Bags(bags.tokens[kept], bags.weights[kept], _starts(owners[kept], len(bags)))
 
 
 def _bags(found: Rows, owners: Rows, texts: int, size: int) -> Bags:
@@ -532,9 +539,9 @@ def tune(
             place = {row: n for n, row in enumerate(dict.fromkeys(rows))}
             for group in optimiser.param_groups:
                 group["lr"] = recipe.tuning_rate * _rate(step, steps, 0.1)
-            piece_bags = asked_bags.pick(chosen[:, 0])
+            piece_bags = _thinned(asked_bags.pick(chosen[:, 0]), recipe.thinning, rng)
             asked = net.encode(piece_bags, net.asked)
-            told_bags = passages.pick(np.array(list(place), np.int64))
+            told_bags = _thinned(passages.pick(np.array(list(place), np.int64)), recipe.thinning, rng)
             told = net.encode(told_bags, net.told)
             scores = asked @ told.T * net.heat.exp().clamp(max=100.0)
             also = np.zeros(scores.shape, dtype=bool)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bot import cli
+from bot.app import House
 from knowledge import semantic, training
 from knowledge.errors import IndexUnavailable
+from knowledge.index.engines import open_index
+from knowledge.library import Library
+from knowledge.model import Question
 from knowledge.semantic import SemanticIndex, SemanticModel
 
 WORDS = ("养老", "补缴", "退休", "低保", "救助", "困难", "垃圾", "清运", "环卫")
@@ -191,6 +196,32 @@ def test_a_large_library_is_searched_by_signs_first_and_agrees_with_the_exact_se
     fast = index.nearest("低保困难", 20)
     exact = index.nearest("低保困难", 20, lambda _: True)
     assert [c.score for c in fast] == pytest.approx([c.score for c in exact], abs=1e-5)
+
+
+# --- kept by the library
+
+
+def test_the_library_keeps_the_vectors_in_step_with_what_citizens_may_read(demo_house: House, tmp_path: Path) -> None:
+    vectors = SemanticIndex(tmp_path / "vectors", small_model())
+    library = Library(
+        demo_house.engine,
+        lambda: open_index("tantivy", tmp_path / "index"),
+        semantic=vectors,
+        today=lambda: date(2026, 11, 20),
+    )
+    library.ensure_index()
+    before = library.state().passages
+    assert vectors.count() == before > 100
+    document = next(d for d in library.documents() if d.passages > 2)
+    library.withdraw(document.id, "test")
+    assert vectors.count() == before - document.passages
+    assert vectors.stamp() == library.state().index_version
+    (tmp_path / "vectors" / "passages.vectors").write_bytes(b"damaged")
+    assert "made again" in library.ensure_index()
+    assert vectors.count() == before - document.passages
+    assert library.ensure_index() == ""
+    assert library.ask(Question("低保")).record.hits > 0
+    library.close()
 
 
 # --- the model file
