@@ -5,7 +5,7 @@ answers a constant string and whose register keeps nothing. This process encrypt
 them over raw keep-alive connections, alternately to the one and the other, and counts. Every question is
 distinct and comes from a citizen of its own.
 
-    python bench/wechat_load.py [--messages 1500] [--rounds 3] [--connections 32] [--senders 200] [--data FOLDER] [--json]
+    python bench/wechat_load.py [--messages 600] [--rounds 3] [--connections 32] [--senders 200] [--data FOLDER] [--json]
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=1500, help="messages in one batch")
+    parser.add_argument("--messages", type=int, default=600, help="messages in one batch")
     parser.add_argument("--rounds", type=int, default=3, help="batches to each door")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--senders", type=int, default=200, help="connections of the crowd at the end")

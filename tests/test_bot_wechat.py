@@ -401,6 +401,45 @@ def test_a_register_that_cannot_be_written_makes_wechat_come_again(
     assert "could not be entered" in caplog.text
 
 
+def test_a_late_answer_that_cannot_be_queued_makes_wechat_come_again(house: House) -> None:
+    house.reception.gate.clear()
+    house.book.enqueue = None  # type: ignore[method-assign,assignment]
+    assert ask_in_background(house, text("在吗")) == "try again\n"
+
+
+def test_a_delivery_that_could_not_be_recorded_is_recorded_with_the_next_one(house: House) -> None:
+    deliver_all, failures = house.book.deliver_all, [OSError("disk full")]
+
+    def flaky(*args: Any) -> None:
+        if failures:
+            raise failures.pop()
+        deliver_all(*args)
+
+    house.book.deliver_all = flaky  # type: ignore[method-assign]
+    door = house.door()
+    assert said(ask(door, text("一", 1))[0]) == "答：一"
+    assert house.outcomes() == []
+    assert said(ask(door, text("二", 2))[0]) == "答：二"
+    assert house.outcomes() == ["passive", "passive"]
+
+
+def test_what_was_sealed_with_another_key_does_not_stop_the_door(house: House, wechat: FakeWeChat) -> None:
+    house.api(wechat).send_text(OPENID, "a")
+    outbox = house.outbox(None)
+    postponed(house, outbox, "低保怎么申请")
+    house.store.consent("c", OPENID, "T", 1, "e", now_beijing())
+    house.store.follow("c", "养老", now_beijing())
+    strange = WeChatStore(house.engine, Seal("another key of the tests, long enough"))
+    conversation = house.entries()[0].conversation
+    assert len(house.store.waiting_for(conversation)) == 1
+    assert strange.waiting_for(conversation) == []
+    assert strange.token(APP_ID, now_beijing()) == ""
+    assert strange.consented("c", "T") == ""
+    assert list(strange.followers("T")) == []
+    house.book._seal = strange._seal
+    assert outbox.recover(now_beijing() + timedelta(seconds=30)) == 0
+
+
 # --- answers that take longer than WeChat waits
 
 

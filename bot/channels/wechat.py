@@ -147,14 +147,14 @@ class Door:
         inquiry = inquiry_of(letter, self._seal, self._clock())
         work = self._join(letter, inquiry)
         await asyncio.wait({work.task}, timeout=started + self._settings.answer_within_seconds - time.monotonic())
-        problem = work.task.exception() if work.task.done() else StillWorking(0)
-        if isinstance(problem, StillWorking):
-            return await self._later(letter, inquiry, work, started)
-        if problem is not None:
-            # The register itself could not be written: WeChat is told nothing and delivers the message again.
-            log.error("a WeChat message could not be entered in the register", exc_info=problem)
+        try:
+            if not work.task.done() or isinstance(work.task.exception(), StillWorking):
+                return await self._later(letter, inquiry, work, started)
+            entry, bundle = work.task.result()
+        except Exception:
+            # The register itself could not be written: without a word from us WeChat delivers the message again.
+            log.exception("a WeChat message could not be entered in the register")
             return PlainTextResponse("try again\n", 503)
-        entry, bundle = work.task.result()
         if not bundle.content:
             return PlainTextResponse(SUCCESS)
         now = self._clock()
@@ -195,23 +195,27 @@ class Door:
 
     async def _later(self, letter: Letter, inquiry: Inquiry, work: _Work, started: float) -> Response:
         """Not ready in time: see to it that the answer is delivered, then acknowledge."""
+        work.postponed = True
         last = work.deliveries >= _DELIVERIES or self._clock() - letter.created > 2 * _HANGS_UP_AFTER - 1
         if self._sends or last or letter.silent:
             await anyio.to_thread.run_sync(self._outbox.postpone, inquiry, limiter=self._side)
-            work.postponed = True
         else:
             # Silence makes WeChat come again; whatever were sent after it has hung up would be lost.
             await asyncio.sleep(max(started + _HANGS_UP_AFTER + 0.5 - time.monotonic(), 0))
         return PlainTextResponse(SUCCESS)
 
     async def _went_along(self, work: _Work, entry: int, bundle: Bundle) -> None:
-        """After the reply was sent; three deliveries of one message are one delivery in the register.
-
-        While one batch is being written the next one gathers: at load many deliveries share a transaction.
-        """
+        """After the reply was sent; three deliveries of one message are one delivery in the register."""
         if work.recorded:
             return
         work.recorded = True
+        try:
+            await self._record(entry, bundle)
+        except Exception:
+            log.exception("the delivery of entry %d could not be recorded", entry)
+
+    async def _record(self, entry: int, bundle: Bundle) -> None:
+        """While one batch is being written the next one gathers: at load many deliveries share a transaction."""
         if bundle.taken or not bundle.own_included:
             await anyio.to_thread.run_sync(self._outbox.went_along, entry, bundle, limiter=self._side)
             return
@@ -220,9 +224,13 @@ class Door:
             return
         self._recording = True
         try:
-            while self._handed_over:
-                batch, self._handed_over = self._handed_over, []
-                await anyio.to_thread.run_sync(self._book.deliver_all, batch, "passive", limiter=self._side)
+            while batch := self._handed_over:
+                self._handed_over = []
+                try:
+                    await anyio.to_thread.run_sync(self._book.deliver_all, batch, "passive", limiter=self._side)
+                except BaseException:
+                    self._handed_over[:0] = batch  # the next message tries again
+                    raise
         finally:
             self._recording = False
 

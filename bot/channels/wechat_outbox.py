@@ -21,6 +21,7 @@ from bot.errors import WeChatRefused, WeChatUnreachable
 from register import codec
 from register.book import DELIVERED, Outbound, Outgoing
 from register.clock import now_beijing
+from register.errors import SealBroken
 from register.inquiry import Channel, Entry, Inquiry, Reply
 
 log = logging.getLogger(__name__)
@@ -178,9 +179,14 @@ class Outbox:
         for entry in self._book.log(started - SERVICE_WINDOW, Channel.WECHAT, limit=_LOOK_BACK):
             if entry.reply is None or entry.deliveries or entry.event in SILENT or not entry.reply.text:
                 continue
-            if started - entry.received_at > REDELIVERED_WITHIN:
+            if started - entry.received_at <= REDELIVERED_WITHIN:
+                continue
+            try:
                 self.postpone(self._book.reveal(entry.entry, "bianmin", "deliver the answer after a restart"))
-                recovered += 1
+            except SealBroken as error:
+                log.error("entry %d was answered but cannot be delivered: %s", entry.entry, error)
+                continue
+            recovered += 1
         return recovered
 
     def keep(self, parcel: Parcel, key: str) -> None:

@@ -6,6 +6,7 @@ Moments are integers, microseconds since the epoch (:mod:`register.clock`); colu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,7 +31,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from register.clock import from_stored, to_stored
+from register.errors import SealBroken
 from register.seal import Seal
+
+log = logging.getLogger(__name__)
 
 metadata = MetaData(
     naming_convention={
@@ -122,7 +126,7 @@ class WeChatStore:
             row = connection.execute(select(tokens).where(tokens.c.app_id == app_id)).first()
         if row is None or not row.token_sealed or row.expires_at <= to_stored(now):
             return ""
-        return self._seal.open(row.token_sealed)
+        return self._open(row.token_sealed)
 
     def claim_token(self, app_id: str, now: datetime, seconds: float) -> bool:
         """Whether the caller alone may fetch a new token during the next ``seconds``."""
@@ -170,7 +174,8 @@ class WeChatStore:
         """What waits for this citizen, oldest first."""
         with self._reader.connect() as connection:
             rows = connection.execute(_WAITING, {"of_conversation": conversation}).all()
-        return [Waiting(row.id, row.key, self._seal.open(row.payload_sealed)) for row in rows]
+        opened = ((row, self._open(row.payload_sealed)) for row in rows)
+        return [Waiting(row.id, row.key, payload) for row, payload in opened if payload]
 
     def handed_over(self, numbers: Iterable[int]) -> None:
         """Forget what the citizen has been given."""
@@ -205,7 +210,7 @@ class WeChatStore:
         )
         with self._reader.connect() as connection:
             sealed = connection.execute(statement).scalar()
-        return "" if sealed is None else self._seal.open(sealed)
+        return "" if sealed is None else self._open(sealed)
 
     def spend(self, conversation: str, template: str) -> None:
         """One notice less; a long-term consent is not used up."""
@@ -262,10 +267,17 @@ class WeChatStore:
         with self._reader.connect() as connection:
             rows = connection.execute(statement).all()
         for row in rows:
-            yield (
-                Follower(row.conversation, self._seal.open(row.openid_sealed), row.topic),
-                from_stored(row.created_at),
-            )
+            openid = self._open(row.openid_sealed)
+            if openid:
+                yield Follower(row.conversation, openid, row.topic), from_stored(row.created_at)
+
+    def _open(self, sealed: str) -> str:
+        """The sealed text; empty, with a line for staff, where it was sealed with another key."""
+        try:
+            return self._seal.open(sealed)
+        except SealBroken as error:
+            log.error("something that the WeChat channel kept cannot be opened: %s", error)
+            return ""
 
 
 _WAITING = (
