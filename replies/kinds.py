@@ -33,7 +33,7 @@ from replies.model import (
     TurnKind,
     Vagueness,
 )
-from replies.text import echo
+from replies.text import echo, letters
 
 __all__ = ["Context", "Decision", "OfficeInfo", "choose", "enrich", "failed"]
 
@@ -109,6 +109,7 @@ def enrich(
     guide the section is quoted that answers the aspect asked for (「多少钱」 the fees, 「找谁」 the telephone).
     """
     hits = decision.hits
+    shown = decision.plain.document.id if decision.plain else ""
     section = guides.answering(guide, decision.aspect) if hits and decision.rule != "picked" else None
     if section is not None:
         hits = (replace(hits[0], passage=section), *hits[1:])
@@ -119,7 +120,9 @@ def enrich(
         origins=tuple(
             other for kind, other, acts in links if kind in (LinkKind.INTERPRETS, LinkKind.GUIDES) and not acts
         )[:2],
-        interpretations=tuple(other for kind, other, acts in links if kind is LinkKind.INTERPRETS and acts),
+        interpretations=tuple(
+            other for kind, other, acts in links if kind is LinkKind.INTERPRETS and acts and other.id != shown
+        ),
         amendments=tuple(other for kind, other, acts in links if kind is LinkKind.AMENDS and acts),
         replacements=tuple(
             other for kind, other, acts in links if kind is LinkKind.REPEALS and acts and not other.validity.lapsed
@@ -164,7 +167,8 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
         return _by_number(turn, finding, context)
     sure = evidence.sure(turn, finding, context)
     year = evidence.missing_year(turn, hits[0]) if hits else ""
-    vague = turn.vagueness is Vagueness.NO_MATTER and sure < _surer(context)
+    short = len(letters(turn.question)) <= 4
+    vague = turn.vagueness is Vagueness.NO_MATTER and (short or sure < _surer(context))
     if sure >= context.answer_at and not year and not vague and not _unmade(turn, sure, hits[0], context):
         ordered, replaced = evidence.in_force_first(hits)
         rivals = [] if turn.followup else evidence.rivals(ordered, turn)
@@ -319,13 +323,16 @@ def _by_number(turn: Turn, finding: Finding, context: Context) -> Decision:
 
 def _answer(hits: Sequence[Hit], rule: str, context: Context) -> Decision:
     first = hits[0]
+    plain = evidence.plain(hits)
+    shown = {first.document.id, plain.document.id if plain else ""}
+    others = [hit for hit in hits[1:] if hit.document.id not in shown]
     return Decision(
         kind=ReplyKind.ANSWER,
         rule=rule,
         hits=tuple(hits[: labels.MOST_CHOICES]),
-        plain=evidence.plain(hits),
+        plain=plain,
         validity_of=evidence.validity(first, context),
-        related=tuple(dict.fromkeys(labels.label(hit) for hit in hits[1:] if hit.document.id != first.document.id))[:2],
+        related=tuple(dict.fromkeys(labels.label(hit) for hit in others))[:2],
     )
 
 

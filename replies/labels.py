@@ -35,6 +35,8 @@ def label(hit: Hit) -> str:
     """What a citizen reads: the item's own title with its document, shortened."""
     title = echo(core_title(hit.document.title), 28)
     mark = f"（{hit.document.validity.label}）" if hit.document.validity.lapsed else ""
+    if hit.document.kind is DocumentKind.INTERPRETATION:
+        mark = f"解读{mark}"
     name = item(hit)
     if not name or name in title or hit.document.kind is DocumentKind.SERVICE_GUIDE:
         return f"{title}{mark}"

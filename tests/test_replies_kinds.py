@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from replies_samples import OFFICE, PENSION, context, finding, hit, talking
 
-from knowledge.model import DocumentKind, Finding, Organ, OrganMatch, OrganRelation, Validity
+from knowledge.model import DocumentKind, Finding, LinkKind, Organ, OrganMatch, OrganRelation, Validity
 from register.inquiry import Choice, Conversation, ReplyKind
 from replies.conversation import read
 from replies.kinds import choose, enrich
@@ -186,7 +186,11 @@ def test_an_interpretation_of_the_very_document_speaks_first() -> None:
     plain = hit("《城乡居民基本养老保险实施办法》政策解读", "自己选。", kind=DocumentKind.INTERPRETATION, document="d2")
     unrelated = hit("《农机办法》政策解读", "自己选。", kind=DocumentKind.INTERPRETATION, document="d3")
     text = "养老保险一年交多少"
-    assert decide(text, finding(text, [PENSION, unrelated, plain], 0.9)).plain is plain
+    decision = decide(text, finding(text, [PENSION, unrelated, plain], 0.9))
+    assert decision.plain is plain
+    assert not any("养老" in related for related in decision.related)
+    again = enrich(decision, links=[(LinkKind.INTERPRETS, plain.document, True)])
+    assert again.interpretations == ()
     assert decide(text, finding(text, [PENSION, unrelated], 0.9)).plain is None
 
 
@@ -324,7 +328,9 @@ def test_an_unknown_word_and_an_organ_that_no_hit_concerns_outweigh_the_confiden
 
 def test_a_wish_that_names_no_matter_is_asked_back_unless_the_library_is_very_sure() -> None:
     assert decide("补贴", finding("补贴", [PENSION], 0.7)).kind is ReplyKind.CLARIFY
-    assert decide("补贴", finding("补贴", [PENSION], 0.8)).kind is ReplyKind.ANSWER
+    assert decide("补贴", finding("补贴", [PENSION], 0.9)).kind is ReplyKind.CLARIFY
+    assert decide("有什么优惠政策和补贴项目", finding("补贴", [PENSION], 0.7)).kind is ReplyKind.CLARIFY
+    assert decide("有什么优惠政策和补贴项目", finding("补贴", [PENSION], 0.8)).kind is ReplyKind.ANSWER
 
 
 def test_alerting_words_are_told_to_staff() -> None:
