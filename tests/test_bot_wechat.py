@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from wechat_phone import AES_KEY, APP_ID, LETTERS, TOKEN, Phone, letter
 
+from bot.app import asgi, build
 from bot.channels.wechat import Door, inquiry_of
 from bot.channels.wechat_client import WeChatApi
 from bot.channels.wechat_menu import menu_lines, menu_of
@@ -1096,3 +1097,27 @@ def test_three_deliveries_at_once_over_real_connections_get_one_answer(house: Ho
         server.should_exit = True
         thread.join()
     assert len(house.entries()) == len(house.reception.computed) == 1
+
+
+def test_the_whole_house_answers_an_encrypted_question_three_times_alike(demo_settings: Settings) -> None:
+    own = replace(demo_settings.wechat, token=TOKEN, aes_key=AES_KEY, app_id=APP_ID)
+    whole = build(replace(demo_settings, wechat=own))
+    names = {path.stem for path in LETTERS.glob("*.xml")}
+
+    async def run() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=asgi(whole))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=20) as http:
+            alike = await asyncio.gather(*(post(http, text("新农保一年最少交多少")) for _ in range(3)))
+            kinds = [letter(name, CreateTime=str(1795212000 + n)) for n, name in enumerate(sorted(names))]
+            return [*alike, *[await post(http, xml) for xml in kinds]]
+
+    try:
+        answers = [said(response) for response in asyncio.run(run())]
+        entries = whole.book.log()
+    finally:
+        whole.close()
+    assert len(set(answers[:3])) == 1
+    assert "http://127.0.0.1:8000/p/" in answers[0] or "msgmenucontent=" in answers[0]
+    assert all(0 < len(answer.encode()) <= 1900 for answer in answers)
+    assert len(entries) == 1 + len(names)
+    assert {entry.status for entry in entries} == {EntryStatus.SETTLED}

@@ -396,6 +396,18 @@ def test_choices_become_links_where_there_is_room() -> None:
     assert len(tight.encode()) <= len(text.encode()) + 80
 
 
+def test_choices_of_the_same_words_are_told_apart_by_their_numbers() -> None:
+    rich = linked("1. 甲\n2. 乙", (Choice("甲", "同"), Choice("乙", "同")), 1900)
+    assert "msgmenucontent=1&" in rich
+    assert "msgmenucontent=2&" in rich
+
+
+def test_a_press_on_a_link_means_its_words_whether_or_not_the_escapes_were_undone() -> None:
+    pressed = letter("text", Content="养老保险%20缴费").replace("</xml>", "<bizmsgmenuid>1</bizmsgmenuid></xml>")
+    assert opened(pressed).text == opened(pressed.replace("%20", " ")).text == "养老保险 缴费"
+    assert opened(letter("text", Content="100%25 报销吗")).text == "100%25 报销吗"
+
+
 def test_a_choice_cannot_break_out_of_its_link() -> None:
     choices = (Choice('"><a href="http://evil.example">领', '"><a href="http://evil.example">'),)
     rich = linked(plain("1. " + choices[0].label), choices, 1900)

@@ -14,9 +14,11 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import xmltodict
 from wechatpy import parse_message
@@ -210,15 +212,17 @@ def linked(text: str, choices: tuple[Choice, ...], limit: int) -> str:
     """Make the numbered choices in ``text`` clickable where ``limit`` bytes allow it.
 
     ``bizmsgmenu`` links are undocumented: a client that does not know them shows the words, and the number can always
-    be typed instead. A choice whose line is not in ``text`` stays as it is.
+    be typed instead. A choice whose line is not in ``text`` stays as it is. The words sent are the choice's own, so that
+    a press still means the same when the list is no longer pending; the number where two choices share their words.
     """
     lines = text.split("\n")
+    shared = Counter(choice.send for choice in choices)
     size = len(text.encode())
     for number, choice in enumerate(choices, 1):
         label = plain(choice.label)
         for index, line in enumerate(lines):
             if label and line.lstrip().startswith(str(number)) and label in line:
-                words = clean(choice.send).translate(_RESERVED)
+                words = clean(choice.send if shared[choice.send] == 1 else str(number)).translate(_RESERVED)
                 link = f'<a href="weixin://bizmsgmenu?msgmenucontent={words}&msgmenuid={number}">{label}</a>'
                 grown = size + len(link.encode()) - len(label.encode())
                 if grown <= limit:
@@ -275,6 +279,8 @@ def _spoken(kind: str, fields: dict[str, Any]) -> tuple[str, str]:
     """What a message says: its words, and the name of its kind unless it is text."""
     if kind == "text":
         content = _string(fields, "Content")
+        if "bizmsgmenuid" in fields:  # a press on one of our links; whether WeChat undoes the escapes is not documented
+            content = unquote(content)
         return ("", "unknown") if not content or _UNSUPPORTED.match(content) else (content, "")
     if kind == "voice" and (heard := _string(fields, "Recognition")):
         return heard, ""
