@@ -66,9 +66,9 @@ class _Open:
     line: Line
     pieces: list[str]
     last: str
-    unclosed: int
-    since_open: int
-    indented: bool
+    opened: bool  # by a number
+    unclosed: int = 0
+    since_open: int = 0
 
 
 def tidy(raw: RawDocument) -> Tidied:
@@ -106,7 +106,7 @@ def tidy(raw: RawDocument) -> Tidied:
             _grow(current, text)
         else:
             _close(current, lines)
-            current = _Open(Line(text, level, centred=block.centred), [text], text, 0, 0, indented)
+            current = _Open(Line(text, level, centred=block.centred), [text], text, token is not None)
             _grow(current, text)
             numbers.take(token)
     _close(current, lines)
@@ -190,7 +190,9 @@ def _continues(
         return full and width >= wrap - 0.5
     if full:
         return True
-    return not whole and not wrap and len(last) >= 34 and bool(_BODY.search(last))
+    # A page break within a sentence: body text has a comma or a stop, a heading that is due no full stop.
+    heading = current.opened and "。" not in last
+    return not whole and not wrap and len(last) >= 20 and not heading and bool(_BODY.search(last))
 
 
 def _short(text: str) -> bool:

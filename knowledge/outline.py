@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from knowledge.dates import numeral
 from knowledge.headings import Style, Token, begins_article, match_article, match_token
 from knowledge.lines import Line
 from knowledge.model import ResponsibleUnit
@@ -392,8 +393,9 @@ def _believable(token: Token, line: Line, last: dict[Style, int]) -> bool:
         return False
     if token.style in (Style.HAN_BRACKET, Style.DIGIT_BRACKET) and re.match(r"(?:项|款|至|和|、|或)", rest):
         return False
-    if token.style is Style.HAN and rest[:1] in "一二三四五六七八九十" and rest[1:2] in "、级类等产":
-        return token.number == last.get(Style.HAN, 0) + 1 and len(rest) > 12
+    follows = numeral(rest[:1]) if rest[:1] and not rest[:1].isdecimal() else None
+    if token.style is Style.HAN and follows == token.number + 1 and rest[1:2] in tuple("、级类等产档季"):
+        return False  # 「二、三产业」
     return token.style is not Style.DOTTED or token.number == 1 or token.number == last.get(Style.DOTTED, 0) + 1
 
 
@@ -489,11 +491,8 @@ def _flat_lines(node: _Node) -> list[Line]:
 def _heading_text(node: _Node) -> str:
     """The heading without its body: the whole line, or number and first sentence of a run-in item."""
     text = node.heading
-    if len(text) <= 60 and "。" not in text.rstrip("。"):
-        return text.rstrip("。") if len(text) <= 60 else text
-    end = text.find("。")
-    first = text[:end] if end > 0 else text
-    return first if len(first) <= 60 else first[:60]
+    end = text.find("。") + 1
+    return text[:end] if 0 < end <= 60 or (end and len(text) > 60) else text
 
 
 def _lead(node: _Node) -> str:

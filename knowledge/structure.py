@@ -425,8 +425,8 @@ def _effective_sentence(
         if not found:
             continue
         before = text[start:since]
-        own = _SUBJECT.search(before) is not None or len(before.strip()) <= 1
-        if not own or (re.search(r"《[^》]*》[^，。]{0,12}$", before) and not re.search(r"本|印发", before)):
+        own = _SUBJECT.search(before) is not None or len(before.strip()) <= 1 or "现予公布" in before
+        if not own or (re.search(r"《[^》]*》[^，。]{0,12}$", before) and not re.search(r"本|印发|现予", before)):
             continue
         day = _day_of(found["when"], written_on, printed_on, published_on)
         if day is not None:
