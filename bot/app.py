@@ -87,6 +87,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
         wait_seconds=settings.wechat.answer_within_seconds,
         expires_minutes=settings.conversation.expires_minutes,
         reply_bytes={Channel.WECHAT: settings.wechat.reply_bytes},
+        channel_minutes={Channel.MAILBOX: settings.mailbox.thread_days * 24 * 60},
     )
     reception = Reception(book, library, composer, context, limits)
     return House(settings, engine, seal, book, library, composer, reception)

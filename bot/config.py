@@ -8,6 +8,7 @@ secret found in the file is an error, so that a repository or a backup never hol
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -121,6 +122,46 @@ class WeChatSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MailAccountSettings:
+    """一个信箱账户: where its mail is read and sent."""
+
+    address: str = ""
+    name: str = "青禾县县长信箱"
+    imap_host: str = ""
+    imap_port: int = 993
+    imap_tls: str = "ssl"
+    imap_user: str = ""
+    folder: str = "INBOX"
+    smtp_host: str = ""
+    smtp_port: int = 465
+    smtp_tls: str = "ssl"
+    smtp_user: str = ""
+    auto_kinds: tuple[str, ...] = ("answer", "not_found", "not_held", "needs_creation", "unclear")
+    imap_password: str = _secret()
+    smtp_password: str = _secret()
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxSettings(MailAccountSettings):
+    """县长信箱. The first account stands here itself; the channel is on as soon as ``imap_host`` is set."""
+
+    account: Mapping[str, MailAccountSettings] = field(default_factory=dict, hash=False)
+    poll_seconds: int = 20
+    first_look_days: int = 7
+    thread_days: int = 30
+    require_return_path: bool = True
+    mail_limit_mb: int = 25
+    attach_docx: bool = False
+    caps: tuple[str, ...] = ("10/10", "15/30", "25/60", "50/180", "100/600")
+
+    @property
+    def accounts(self) -> dict[str, MailAccountSettings]:
+        """Every account that is on, by name; the first one is called 「main」."""
+        first = {"main": self} if self.imap_host else {}
+        return {**first, **self.account}
+
+
+@dataclass(frozen=True, slots=True)
 class ApiSettings:
     """Tokens for partners."""
 
@@ -147,6 +188,7 @@ class Settings:
     answers: AnswersSettings = AnswersSettings()
     conversation: ConversationSettings = ConversationSettings()
     wechat: WeChatSettings = WeChatSettings()
+    mailbox: MailboxSettings = MailboxSettings()
     api: ApiSettings = ApiSettings()
     register: RegisterSettings = RegisterSettings()
 
@@ -186,6 +228,7 @@ def _build(cls: type[Any], raw: dict[str, Any], environ: Mapping[str, str], pref
         if key not in known:
             raise ConfigError(f"{where}: unknown key '{key}'; known here: {', '.join(sorted(known))}")
     values: dict[str, Any] = {}
+    inside: tuple[str, ...] = ()
     for name, spec in known.items():
         hint = hints[name]
         if is_dataclass(hint):
@@ -194,6 +237,18 @@ def _build(cls: type[Any], raw: dict[str, Any], environ: Mapping[str, str], pref
                 raise ConfigError(f"{where}: [{name}] must be a section")
             assert isinstance(hint, type)
             values[name] = _build(hint, section, environ, f"{prefix}{name.upper()}__", f"{where} [{name}]")
+            continue
+        if get_origin(hint) is Mapping:
+            # Named tables of one form, [section.name.x]: their environment is BIANMIN_<SECTION>__<X>_<KEY>.
+            tables = raw.get(name, {})
+            if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+                raise ConfigError(f"{where}: '{name}' must hold tables, one for each name")
+            inner = get_args(hint)[1]
+            values[name] = {
+                key: _build(inner, table, environ, f"{prefix}{_plain_name(key, known, where)}_", f"{where} [{name}.{key}]")
+                for key, table in tables.items()
+            }
+            inside += tuple(f"{prefix}{key.upper()}_" for key in tables)
             continue
         variable = f"{prefix}{name.upper()}"
         if spec.metadata.get("secret") and name in raw:
@@ -205,9 +260,16 @@ def _build(cls: type[Any], raw: dict[str, Any], environ: Mapping[str, str], pref
     known_here = {f"{prefix}{n.upper()}" for n in known}
     if cls is not Settings:
         for variable in environ:
-            if variable.startswith(prefix) and variable not in known_here:
+            if variable.startswith(prefix) and variable not in known_here and not variable.startswith(inside or ("\0",)):
                 raise ConfigError(f"environment variable {variable} names no key; see config.toml for all keys")
     return cls(**values)
+
+
+def _plain_name(key: str, known: Mapping[str, Any], where: str) -> str:
+    """A table's name as part of a variable: one word that no key of the section begins with."""
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,30}", key) or key == "main" or any(n.split("_")[0] == key for n in known):
+        raise ConfigError(f"{where}: '{key}' cannot be the name of a table; use one word of a-z and 0-9 that no key has")
+    return key.upper()
 
 
 def _from_text(text: str, hint: Any, name: str) -> Any:
@@ -249,6 +311,7 @@ def _check(settings: Settings, where: str) -> None:
         raise ConfigError(f"{where} [server]: port must lie between 1 and 65535")
     if not 0 <= settings.answers.choices_at <= settings.answers.answer_at <= 1:
         raise ConfigError(f"{where} [answers]: 0 <= choices_at <= answer_at <= 1 must hold")
+    _check_mailbox(settings.mailbox, where)
     if settings.wechat.aes_key and len(settings.wechat.aes_key) != 43:
         raise ConfigError("BIANMIN_WECHAT__AES_KEY must have 43 characters (EncodingAESKey of the account's 基本配置)")
     if settings.wechat.aes_key and not settings.wechat.app_id:
@@ -257,3 +320,25 @@ def _check(settings: Settings, where: str) -> None:
         )
     if settings.wechat.app_id and not settings.wechat.token:
         raise ConfigError("BIANMIN_WECHAT__APP_ID is set but BIANMIN_WECHAT__TOKEN is missing; set the callback token")
+
+
+def _check_mailbox(mailbox: MailboxSettings, where: str) -> None:
+    for name, account in mailbox.accounts.items():
+        at = f"{where} [mailbox]" if name == "main" else f"{where} [mailbox.account.{name}]"
+        for key in ("address", "imap_host", "smtp_host"):
+            if not getattr(account, key):
+                raise ConfigError(f"{at}: {key} is missing; an account needs address, imap_host and smtp_host")
+        if not re.fullmatch(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+", account.address):
+            raise ConfigError(f"{at}: address '{account.address}' is no mail address")
+        for key in ("imap_tls", "smtp_tls"):
+            if getattr(account, key) not in ("ssl", "starttls", "none"):
+                raise ConfigError(f"{at}: {key} must be 'ssl', 'starttls' or 'none'")
+        if not account.imap_password:
+            prefix = f"{PREFIX}MAILBOX__" if name == "main" else f"{PREFIX}MAILBOX__{name.upper()}_"
+            raise ConfigError(f"{at}: set the password in {prefix}IMAP_PASSWORD (and {prefix}SMTP_PASSWORD)")
+    for cap in mailbox.caps:
+        if not re.fullmatch(r"[1-9]\d{0,5}/[1-9]\d{0,5}", cap):
+            raise ConfigError(f"{where} [mailbox]: caps look like '10/10' (letters/minutes), not '{cap}'")
+    for key in ("poll_seconds", "mail_limit_mb", "thread_days"):
+        if getattr(mailbox, key) < 1:
+            raise ConfigError(f"{where} [mailbox]: {key} must be at least 1")

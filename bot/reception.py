@@ -46,6 +46,7 @@ class Limits:
     expires_minutes: int = 30
     hits: int = 10
     reply_bytes: Mapping[Channel, int] = field(default_factory=dict)  # room of a channel; absent: no limit
+    channel_minutes: Mapping[Channel, int] = field(default_factory=dict)  # instead of ``expires_minutes``: letters are slow
 
 
 class Reception:
@@ -115,7 +116,8 @@ class Reception:
     ) -> tuple[Reply, Conversation]:
         now = now_beijing()
         tick = time.perf_counter()
-        conversation = self._book.conversation(inquiry.conversation, now, self._limits.expires_minutes)
+        minutes = self._limits.channel_minutes.get(inquiry.channel, self._limits.expires_minutes)
+        conversation = self._book.conversation(inquiry.conversation, now, minutes)
         turn = talk.read(inquiry, conversation)
         durations["read"] = -tick + (tick := time.perf_counter())
         finding: Finding | None = None
