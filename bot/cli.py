@@ -70,7 +70,8 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = _parser()
-    args = parser.parse_args(arguments)
+    # Defaults stand here: set on the parser they would undo a flag that stands before the command's name.
+    args = parser.parse_args(arguments, argparse.Namespace(json=False, config=None, verbose=False))
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -658,7 +659,6 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="configuration file")
     common.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="say more on stderr")
     parser = argparse.ArgumentParser(prog="bianmin", description="政务公开便民答复助手", parents=[common])
-    parser.set_defaults(json=False, config=None, verbose=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, handler: Handler, about: str) -> argparse.ArgumentParser:
