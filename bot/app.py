@@ -32,6 +32,7 @@ from register.book import RegisterBook
 from register.clock import now_beijing
 from register.inquiry import Channel, Inquiry
 from register.seal import Seal, load_or_create
+from replies import sensitive
 from replies.composer import Composer
 from replies.kinds import Context
 from replies.model import OfficeInfo
@@ -81,7 +82,11 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     office = office_info(settings)
     composer = make_composer(settings)
     context = Context(
-        answer_at=settings.answers.answer_at, choices_at=settings.answers.choices_at, office=office, today=today()
+        answer_at=settings.answers.answer_at,
+        choices_at=settings.answers.choices_at,
+        office=office,
+        today=today(),
+        own_organ=office.name,
     )
     limits = Limits(
         wait_seconds=settings.wechat.answer_within_seconds,
@@ -89,7 +94,9 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
         reply_bytes={Channel.WECHAT: settings.wechat.reply_bytes},
         channel_minutes={Channel.MAILBOX: settings.mailbox.thread_days * 24 * 60},
     )
-    reception = Reception(book, library, composer, context, limits)
+    own_words = settings.answers.sensitive_words
+    screen = sensitive.load(Path(own_words)) if own_words else sensitive.shipped()
+    reception = Reception(book, library, composer, context, limits, screen)
     return House(settings, engine, seal, book, library, composer, reception)
 
 
@@ -123,6 +130,7 @@ def office_info(settings: Settings) -> OfficeInfo:
         apply_url=o.apply_url,
         email=o.email,
         notice=o.notice,
+        handover_days=o.handover_days,
     )
 
 

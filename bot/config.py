@@ -71,6 +71,7 @@ class OfficeSettings:
     email: str = "zwgk@qinghe.example"
     hotline: str = "12345"
     apply_url: str = "/p/zhinan"
+    handover_days: int = 2
     notice: str = "演示站点：青禾县为虚构县，全部内容均为演示，不是真实政策。"
 
 
@@ -245,7 +246,9 @@ def _build(cls: type[Any], raw: dict[str, Any], environ: Mapping[str, str], pref
                 raise ConfigError(f"{where}: '{name}' must hold tables, one for each name")
             inner = get_args(hint)[1]
             values[name] = {
-                key: _build(inner, table, environ, f"{prefix}{_plain_name(key, known, where)}_", f"{where} [{name}.{key}]")
+                key: _build(
+                    inner, table, environ, f"{prefix}{_plain_name(key, known, where)}_", f"{where} [{name}.{key}]"
+                )
                 for key, table in tables.items()
             }
             inside += tuple(f"{prefix}{key.upper()}_" for key in tables)
@@ -260,7 +263,11 @@ def _build(cls: type[Any], raw: dict[str, Any], environ: Mapping[str, str], pref
     known_here = {f"{prefix}{n.upper()}" for n in known}
     if cls is not Settings:
         for variable in environ:
-            if variable.startswith(prefix) and variable not in known_here and not variable.startswith(inside or ("\0",)):
+            if (
+                variable.startswith(prefix)
+                and variable not in known_here
+                and not variable.startswith(inside or ("\0",))
+            ):
                 raise ConfigError(f"environment variable {variable} names no key; see config.toml for all keys")
     return cls(**values)
 
@@ -268,7 +275,9 @@ def _build(cls: type[Any], raw: dict[str, Any], environ: Mapping[str, str], pref
 def _plain_name(key: str, known: Mapping[str, Any], where: str) -> str:
     """A table's name as part of a variable: one word that no key of the section begins with."""
     if not re.fullmatch(r"[a-z][a-z0-9]{0,30}", key) or key == "main" or any(n.split("_")[0] == key for n in known):
-        raise ConfigError(f"{where}: '{key}' cannot be the name of a table; use one word of a-z and 0-9 that no key has")
+        raise ConfigError(
+            f"{where}: '{key}' cannot be the name of a table; use one word of a-z and 0-9 that no key has"
+        )
     return key.upper()
 
 

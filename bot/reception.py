@@ -24,6 +24,7 @@ from replies import conversation as talk
 from replies.composer import Composer
 from replies.kinds import choose, enrich
 from replies.model import Context, Decision, Turn, TurnKind
+from replies.sensitive import SensitiveWords
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +47,30 @@ class Limits:
     expires_minutes: int = 30
     hits: int = 10
     reply_bytes: Mapping[Channel, int] = field(default_factory=dict)  # room of a channel; absent: no limit
-    channel_minutes: Mapping[Channel, int] = field(default_factory=dict)  # instead of ``expires_minutes``: letters are slow
+    channel_minutes: Mapping[Channel, int] = field(
+        default_factory=dict
+    )  # instead of ``expires_minutes``: letters are slow
 
 
 class Reception:
     """Answers inquiries. Safe to call from many threads and many processes at once."""
 
     def __init__(
-        self, book: RegisterBook, library: Library, composer: Composer, context: Context, limits: Limits
+        self,
+        book: RegisterBook,
+        library: Library,
+        composer: Composer,
+        context: Context,
+        limits: Limits,
+        sensitive_words: SensitiveWords | None = None,
     ) -> None:
+        """``sensitive_words`` is the office's own list; None means the one that ships."""
         self._book = book
         self._library = library
         self._composer = composer
         self._context = context
         self._limits = limits
+        self._sensitive = sensitive_words
         self._working: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
 
@@ -118,7 +129,7 @@ class Reception:
         tick = time.perf_counter()
         minutes = self._limits.channel_minutes.get(inquiry.channel, self._limits.expires_minutes)
         conversation = self._book.conversation(inquiry.conversation, now, minutes)
-        turn = talk.read(inquiry, conversation)
+        turn = talk.read(inquiry, conversation, sensitive_words=self._sensitive)
         durations["read"] = -tick + (tick := time.perf_counter())
         finding: Finding | None = None
         if turn.needs_search:
