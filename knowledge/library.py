@@ -14,17 +14,20 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from rapidfuzz import fuzz
 from sqlalchemy import Connection, Engine, RowMapping
 
 from knowledge import organs as organ_matching
-from knowledge import store
+from knowledge import store, topics
+from knowledge.catalogue import passages_of, read_catalogues
 from knowledge.errors import ClassifiedDocument, IndexUnavailable, KnowledgeError, UnknownDocument
 from knowledge.index import IndexedPassage, PassageIndex
+from knowledge.lists import BadRow, Stated, with_stated
 from knowledge.model import (
     DisclosureAttribute,
     DocumentKind,
@@ -35,6 +38,7 @@ from knowledge.model import (
     LibraryState,
     LinkKind,
     Organ,
+    OrganRelation,
     Passage,
     PersonalDataFinder,
     PolicyDocument,
@@ -186,17 +190,22 @@ class Library:
         *,
         attribute: DisclosureAttribute | None = None,
         publish: bool = False,
+        stated: Callable[[Path], Stated | None] | None = None,
     ) -> Iterator[IngestOutcome]:
         """Take files in, one outcome each, in order; a bad file is rejected by name and the run goes on.
 
         ``attribute`` is what staff say of texts that state none; a text that states a stricter one keeps its own.
         ``publish`` says that staff have checked what would otherwise be held (personal data, OCR, double 文号); it
-        never opens a text whose attribute is unknown or closed. The index is brought up to date every 50 files.
+        never opens a text whose attribute is unknown or closed. ``stated`` tells what staff say of one file (a manifest);
+        it wins over the text except where the text states a stricter attribute. The index is brought up to date every
+        50 files.
         """
         self.refresh_validity()
         waiting = 0
+        with self._engine.connect() as connection:
+            organs = store.read_organs(connection)  # once a run: asking the shelf would reload it after every file
         for path in files:
-            outcome = self._take(path, attribute, publish)
+            outcome = self._take(path, _Orders(attribute, publish, stated(path) if stated else None, organs))
             yield outcome
             waiting += outcome.status in (IngestStatus.ADDED, IngestStatus.UPDATED)
             if waiting >= _BATCH:
@@ -204,50 +213,114 @@ class Library:
                 waiting = 0
         self.sync()
 
-    def _take(self, path: Path, attribute: DisclosureAttribute | None, publish: bool) -> IngestOutcome:
+    def take_catalogues(
+        self, path: Path, *, attribute: DisclosureAttribute | None = None, publish: bool = False
+    ) -> tuple[list[IngestOutcome], tuple[BadRow, ...]]:
+        """Take in a 公开事项标准目录, one document a field; the rows that could not be read come second.
+
+        Raises ``UnreadableDocument`` when the file is no catalogue at all.
+        """
+        found = read_catalogues(path)
+        where = path.resolve()
+        outcomes: list[IngestOutcome] = []
+        with self._engine.connect() as connection:
+            organs = store.read_organs(connection)
+        for catalogue in found.catalogues:
+            passages = passages_of(catalogue, "")
+            text = "\n".join(p.text for p in passages)
+            document = PolicyDocument(
+                id="",
+                kind=DocumentKind.CATALOGUE,
+                title=catalogue.title,
+                issuer=next((o.name for o in organs if o.relation is OrganRelation.OWN), ""),
+                topic=catalogue.field,
+            )
+            digest = hashlib.sha256(f"{catalogue.title}\n{text}".encode()).hexdigest()
+            place = f"{where}#{catalogue.field}"
+            with self._engine.connect() as connection:
+                twin = store.find_by(connection, content_hash=digest)
+            orders = _Orders(attribute, publish, None, organs)
+            if twin is not None:
+                outcomes.append(self._take_again(path, place, twin, orders))
+                continue
+            with self._writer.begin() as connection:
+                parsed = ParsedDocument(document, passages)
+                outcomes.append(self._shelve(connection, path, place, digest, parsed, orders, ocr=False))
+        if self._originals is not None and outcomes:
+            self._keep_original(path, _digest(path))
+        self.sync()
+        return outcomes, found.bad
+
+    def _take(self, path: Path, orders: _Orders) -> IngestOutcome:
         try:
-            return self._take_file(path, attribute, publish)
+            return self._take_file(path, orders)
         except KnowledgeError as error:
             return IngestOutcome(str(path), IngestStatus.REJECTED, reason=str(error), error=type(error).__name__)
         except OSError as error:
             reason = f"cannot be read: {error.strerror or error}"
             return IngestOutcome(str(path), IngestStatus.REJECTED, reason=reason, error="UnreadableDocument")
 
-    def _take_file(self, path: Path, attribute: DisclosureAttribute | None, publish: bool) -> IngestOutcome:
+    def _take_file(self, path: Path, orders: _Orders) -> IngestOutcome:
         size = path.stat().st_size
         digest = _digest(path) if size <= MAX_BYTES else ""
         where = str(path.resolve())
         with self._engine.connect() as connection:
             twin = store.find_by(connection, content_hash=digest) if digest else None
         if twin is not None:
-            return self._take_again(path, where, twin, attribute, publish)
+            return self._take_again(path, where, twin, orders)
         raw = read(path, max_bytes=MAX_BYTES)
-        parsed = parse(raw, path=where, document_id="", organs=self.organs())
+        parsed = parse(raw, path=where, document_id="", organs=orders.organs)
         if parsed.classified:
             raise ClassifiedDocument(
                 f"{path.name} bears the secrecy mark '{parsed.classified}'; it must not be kept here (保密法): remove it"
             )
         with self._writer.begin() as connection:
-            outcome = self._shelve(connection, path, where, digest, parsed, attribute, publish, raw.ocr)
+            outcome = self._shelve(connection, path, where, digest, parsed, orders, ocr=raw.ocr)
         if self._originals is not None and outcome.document is not None:
             self._keep_original(path, digest)
         return outcome
 
-    def _take_again(
-        self, path: Path, where: str, twin: RowMapping, attribute: DisclosureAttribute | None, publish: bool
-    ) -> IngestOutcome:
+    def _take_again(self, path: Path, where: str, twin: RowMapping, orders: _Orders) -> IngestOutcome:
         """The same bytes again: nothing to read, but staff may now have said what the text did not."""
         document = store.document_of(twin, self._today())
+        attribute, publish = orders.said, orders.publish
         same_file = document.path == where
         reason = "" if same_file else f"same text as {document.path}"
+        amended = bool(same_file and orders.stated and self._describe(document.id, orders.stated))
+        if amended:
+            with self._engine.connect() as connection:
+                row = store.find_document(connection, document.id)
+                assert row is not None
+                document = store.document_of(row, self._today())
         waiting = document.stage is Stage.DRAFT
         if waiting and attribute is not None and document.attribute is DisclosureAttribute.UNKNOWN:
             document = self.publish(document.id, attribute=attribute, force=publish, sync=False)
         elif waiting and publish and document.attribute.open_to_citizens:
             document = self.publish(document.id, force=True, sync=False)
-        changed = waiting and document.stage is Stage.PUBLISHED
+        changed = amended or (waiting and document.stage is Stage.PUBLISHED)
         status = IngestStatus.UPDATED if changed else IngestStatus.UNCHANGED
         return IngestOutcome(str(path), status, document, reason or document.held)
+
+    def _describe(self, document: str, stated: Stated) -> bool:
+        """Write what staff say of a known text; the former state is kept as a version. False: nothing new."""
+        with self._writer.begin() as connection:
+            row = store.find_document(connection, document)
+            if row is None:
+                raise UnknownDocument(f"no document '{document}'; see: bianmin documents --all")
+            before = store.document_of(row, self._today())
+            new = with_stated(before, stated)
+            if new == before:
+                return False
+            if not new.attribute.open_to_citizens and new.attribute is not before.attribute:
+                new = replace(new, stage=Stage.DRAFT, held="公开属性不是主动公开，只供工作人员查阅")
+            store.keep_version(connection, row)
+            values = store.row_of(replace(new, version=before.version + 1))
+            ruling = _ruling(stated, row["ruling"])
+            store.change_document(connection, document, **{k: v for k, v in values.items() if k != "id"}, ruling=ruling)
+            store.note_event(connection, document, "updated", "described by a manifest")
+            self._link(connection, document)
+            store.bump_version(connection)
+        return True
 
     def _shelve(
         self,
@@ -256,11 +329,14 @@ class Library:
         where: str,
         digest: str,
         parsed: ParsedDocument,
-        attribute: DisclosureAttribute | None,
-        publish: bool,
+        orders: _Orders,
+        *,
         ocr: bool,
     ) -> IngestOutcome:
         today = self._today()
+        if orders.stated is not None:
+            parsed = replace(parsed, document=with_stated(parsed.document, orders.stated))
+        publish = orders.publish
         former = store.find_by(connection, path=where)
         rival = store.find_by(connection, number=parsed.document.number) if parsed.document.number else None
         same_number = rival is not None and (former is None or rival["id"] != former["id"])
@@ -274,8 +350,9 @@ class Library:
             passages=len(passages),
             version=(former["version"] + 1) if former else 1,
         )
-        document = _with_attribute(document, attribute, today)
-        held = "" if not document.held else document.held
+        topic, audience = topics.filled(document, (p.text for p in passages))
+        document = _with_attribute(replace(document, topic=topic, audience=audience), orders.said, today)
+        held = document.held
         checks: list[str] = []
         if ocr:
             checks.append("OCR，待核：文字由图片识别而来，请对照原件核对")
@@ -290,7 +367,7 @@ class Library:
         if former and former["stage"] == Stage.WITHDRAWN.value:
             stage, held = Stage.DRAFT, held or "曾撤下，重新发布前请核对"
         document = replace(document, held=held, stage=stage, published_on=_first_day(document, stage, today))
-        store.write_document(connection, document, passages)
+        store.write_document(connection, document, passages, ruling=_ruling(orders.stated, ""))
         store.write_citations(connection, _citations(identity, parsed))
         store.note_event(connection, identity, "updated" if former else "added", held)
         self._link(connection, identity)
@@ -368,6 +445,25 @@ class Library:
             store.bump_version(connection)
         self.sync()
 
+    def hold(self, document: str, reason: str, *, sync: bool = True) -> bool:
+        """Take a published document back to the staff's desk with a note; False when it was not published.
+
+        Citizens lose sight of it at once; staff decide whether it is withdrawn or published again. Raises
+        ``UnknownDocument``.
+        """
+        with self._writer.begin() as connection:
+            row = store.find_document(connection, document)
+            if row is None:
+                raise UnknownDocument(f"no document '{document}'; see: bianmin documents --all")
+            if row["stage"] != Stage.PUBLISHED.value:
+                return False
+            store.change_document(connection, document, stage=Stage.DRAFT.value, held=reason)
+            store.note_event(connection, document, "held", reason)
+            store.bump_version(connection)
+        if sync:
+            self.sync()
+        return True
+
     def rule(self, document: str, validity: Validity, reason: str) -> None:
         """Staff lay down a document's validity (立改废)."""
         with self._writer.begin() as connection:
@@ -406,8 +502,10 @@ class Library:
         """
         row = store.find_document(connection, document)
         assert row is not None
-        for citation in store.citations_by(connection, document):
-            target, confirmed = self._target(connection, citation)
+        own = store.citations_by(connection, document)
+        known = store.titles(connection) if any(not c.number for c in own) else []
+        for citation in own:
+            target, confirmed = self._target(connection, citation, known)
             if target is not None:
                 self._join(connection, citation, target, confirmed)
         if row["kind"] == DocumentKind.INTERPRETATION.value:
@@ -417,10 +515,12 @@ class Library:
             if alike >= LIKELY:
                 self._join(connection, citation, document, bool(citation.number) or _sure(citation.kind, alike))
 
-    def _target(self, connection: Connection, citation: store.StoredCitation) -> tuple[str | None, bool]:
-        known = store.titles(connection, citation.number)
+    def _target(
+        self, connection: Connection, citation: store.StoredCitation, known: Sequence[tuple[str, str, str, str]]
+    ) -> tuple[str | None, bool]:
         if citation.number:
-            return next((i for i, _t, _n, k in known if k != DocumentKind.INTERPRETATION.value), None), True
+            bearing = store.titles(connection, citation.number)
+            return next((i for i, _t, _n, k in bearing if k != DocumentKind.INTERPRETATION.value), None), True
         best, alike = None, 0.0
         for identity, title, _number, kind in known:
             if identity != citation.document and kind != DocumentKind.INTERPRETATION.value:
@@ -585,6 +685,21 @@ class Library:
         with self._engine.connect() as connection:
             return store.all_links(connection, "proposed")
 
+    def links_between(self, kind: LinkKind) -> list[DocumentLink]:
+        """Every confirmed link of one kind."""
+        with self._engine.connect() as connection:
+            return [link for link in store.all_links(connection, "confirmed") if link.kind is kind]
+
+    def entered_on(self) -> dict[str, date]:
+        """Document → the Beijing day on which it first came into the library."""
+        with self._engine.connect() as connection:
+            return store.first_days(connection)
+
+    def former_versions(self, document: str) -> list[tuple[int, str, str]]:
+        """(version, instant UTC at which it was replaced, its title) of every former version, oldest first."""
+        with self._engine.connect() as connection:
+            return store.version_list(connection, document)
+
     def history(self, document: str) -> list[tuple[str, str, str]]:
         """(instant UTC, kind, detail) of what happened to a document."""
         with self._engine.connect() as connection:
@@ -641,6 +756,28 @@ class Library:
 
 
 # --- pure helpers ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Orders:
+    """What staff say of a file that is taken in."""
+
+    attribute: DisclosureAttribute | None
+    publish: bool
+    stated: Stated | None
+    organs: tuple[Organ, ...]
+
+    @property
+    def said(self) -> DisclosureAttribute | None:
+        """The attribute said of this file, else of all files of the run."""
+        return self.stated.attribute if self.stated and self.stated.attribute else self.attribute
+
+
+def _ruling(stated: Stated | None, before: str) -> str:
+    """效力 as staff lay it down in a manifest; what follows from dates is not laid down."""
+    if stated is None or stated.validity is None:
+        return before
+    return stated.validity.value if stated.validity.lapsed or stated.validity is Validity.AMENDED else ""
 
 
 def _with_attribute(document: PolicyDocument, said: DisclosureAttribute | None, today: date) -> PolicyDocument:
@@ -727,6 +864,7 @@ def _sure(kind: LinkKind, alike: float) -> bool:
     return alike >= 99.5 and kind not in _RULINGS
 
 
+@lru_cache(maxsize=100_000)
 def _bare(title: str) -> str:
     return re.sub(r"[《》\s]|的?通知$|^.{2,20}?关于(印发|发布|公布)?", "", title)
 

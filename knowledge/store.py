@@ -187,6 +187,8 @@ def write_document(
         connection.execute(insert(t.documents).values(values | {"ruling": ruling}))
     else:
         keep_version(connection, before)
+        if ruling:
+            values["ruling"] = ruling
         connection.execute(update(t.documents).where(t.documents.c.id == document.id).values(values))
         connection.execute(delete(t.passages).where(t.passages.c.document == document.id))
         connection.execute(delete(t.citations).where(t.citations.c.document == document.id))
@@ -321,6 +323,19 @@ def events_of(connection: Connection, document: str) -> list[tuple[str, str, str
     """(instant, kind, detail) of a document's history, oldest first."""
     query = select(t.events.c.at, t.events.c.kind, t.events.c.detail).where(t.events.c.document == document)
     return [(a, k, d) for a, k, d in connection.execute(query.order_by(t.events.c.id))]
+
+
+def first_days(connection: Connection) -> dict[str, date]:
+    """Document → Beijing day of its first event."""
+    query = select(t.events.c.document, func.min(t.events.c.at)).group_by(t.events.c.document)
+    return {document: beijing_day(datetime.fromisoformat(at)) for document, at in connection.execute(query)}
+
+
+def version_list(connection: Connection, document: str) -> list[tuple[int, str, str]]:
+    """(version, instant of its replacement, title) of former versions, oldest first."""
+    query = select(t.versions.c.version, t.versions.c.replaced_at, t.versions.c.snapshot)
+    rows = connection.execute(query.where(t.versions.c.document == document).order_by(t.versions.c.version))
+    return [(n, at, str(json.loads(snapshot)["document"]["title"])) for n, at, snapshot in rows]
 
 
 # --- citations and links -----------------------------------------------------------------------------------------
