@@ -41,7 +41,7 @@ def named_errors(name: str, what: str) -> Iterator[None]:
     except (KnowledgeError, OSError):
         raise
     except Exception as error:  # whatever a library makes of damaged bytes
-        log.info("%s: %s could not be read: %r", name, what, error)
+        log.warning("%s: %s could not be read", name, what, exc_info=True)
         raise UnreadableDocument(
             f"{name} is damaged or incomplete ({what}: {type(error).__name__}); get it again from its source"
         ) from error

@@ -7,13 +7,13 @@ paragraphs by indent, fill and leading. Lengths are in points (1/72 inch), y gro
 
 from __future__ import annotations
 
-import itertools
 import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import NamedTuple
 
 from knowledge.headings import match_article, match_token
@@ -132,7 +132,7 @@ def _middle(row: Sequence[Glyph]) -> float:
 
 
 def _rows(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
-    """Glyphs on one baseline, left to right; a row is broken where a gap is too wide to be one line."""
+    """Glyphs on one baseline, left to right."""
     rows: list[list[Glyph]] = []
     middle = height = 0.0
     for glyph in sorted(glyphs, key=lambda g: (g.y0 + g.y1) / 2):
@@ -145,7 +145,7 @@ def _rows(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
         else:
             rows.append([glyph])
             middle, height = own, tall
-    pieces: list[list[Glyph]] = []
+    kept_rows: list[list[Glyph]] = []
     for row in rows:
         row.sort(key=lambda g: g.x0)
         kept: list[Glyph] = []
@@ -153,8 +153,13 @@ def _rows(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
             twin = next((g for g in kept[-3:] if g.text == glyph.text and glyph.x0 - g.x0 < 0.3 * g.size), None)
             if twin is None:  # a glyph printed twice is bold, not doubled
                 kept.append(glyph)
-        pieces.append(kept)
-    return pieces
+        while kept and kept[-1].text.isspace():
+            kept.pop()
+        while kept and kept[0].text.isspace():
+            del kept[0]
+        if kept:
+            kept_rows.append(kept)
+    return kept_rows
 
 
 def _line(row: Sequence[Glyph], page: int) -> _Line:
@@ -172,25 +177,35 @@ def _line(row: Sequence[Glyph], page: int) -> _Line:
 
 def _text(row: Sequence[Glyph]) -> str:
     """Characters of one row; a space only where the page shows one."""
-    gaps = sorted(b.x0 - a.x1 for a, b in itertools.pairwise(row))
-    usual = gaps[len(gaps) // 2] if gaps else 0.0
+    printed = [glyph for glyph in row if not glyph.text.isspace()]
+    gaps = sorted(b.x0 - a.x1 for a, b in pairwise(printed))
+    usual = max(gaps[len(gaps) // 2], 0.0) if gaps else 0.0
     pieces: list[str] = []
     previous: Glyph | None = None
+    spaced = False
     for glyph in row:
-        if previous is not None and not glyph.text.isspace():
-            gap = glyph.x0 - previous.x1
-            size = max(glyph.size, previous.size)
-            if _CJK.match(previous.text[-1]) or _CJK.match(glyph.text[0]):
-                both = _CJK.match(previous.text[-1]) and _CJK.match(glyph.text[0])
-                wide = gap > max(0.9 * size, 2.0 * usual + 0.3 * size if both else 0.0)
-                if wide and not (pieces and pieces[-1].isspace()):
-                    pieces.append("\u3000" if both else " ")
-            elif gap > max(0.17 * size, 1.6 * usual if usual > 0 else 0.0):
-                pieces.append(" ")
-        if not glyph.text.isspace():
-            pieces.append(glyph.text)
-            previous = glyph
-    return "".join(pieces).strip()
+        if glyph.text.isspace():
+            spaced = True
+            continue
+        if previous is not None:
+            pieces.append(_space(previous, glyph, usual, spaced))
+        pieces.append(glyph.text)
+        previous, spaced = glyph, False
+    return "".join(pieces)
+
+
+def _space(left: Glyph, right: Glyph, usual: float, spaced: bool) -> str:
+    """What stands between two characters whose neighbours are usually ``usual`` apart; ``spaced``: a space is stored."""
+    gap = (right.x0 - left.x1) / max(left.size, right.size)
+    usual /= max(left.size, right.size)
+    chinese = bool(_CJK.match(left.text[-1])) + bool(_CJK.match(right.text[0]))
+    if chinese == 2:
+        if gap > max(0.75, 2.0 * usual + 0.3):
+            return "\u3000"
+        return " " if spaced and gap > 0.2 + usual else ""
+    if chinese == 1:  # print sets figures and Chinese a little apart; that is no space
+        return " " if gap > max(0.9, 2.0 * usual) else ""
+    return " " if gap > max(0.17, 1.6 * usual) else ""
 
 
 # ---------------------------------------------------------------- columns
@@ -244,7 +259,7 @@ def _gutter(rows: Sequence[list[Glyph]]) -> float | None:
         return None
     gaps: Counter[int] = Counter()
     for row in wide:
-        for a, b in itertools.pairwise(row):
+        for a, b in pairwise(row):
             if b.x0 - a.x1 >= 0.9 * b.size:
                 gaps.update(range(int(a.x1 // 4) + 1, int(b.x0 // 4) + 1))
     if not gaps:
@@ -495,29 +510,30 @@ def _repeated(pages: Sequence[Sequence[_Line]]) -> set[tuple[int, str, int]]:
 
 
 def _join_letterhead(lines: list[_Line]) -> None:
-    """版头 of several issuers: their names one below the other, 文件 beside them, become one line."""
-    number = next((place for place, line in enumerate(lines[:10]) if only_number(line.text)), 0)
-    for line in lines[
-        :number
-    ]:  # what stands above the 文号 with 文件 in it is the head, whatever OCR made of its brace
-        if "文件" in line.text and not line.text.endswith("文件"):
-            line.text = re.sub(r"[^\u4e00-\u9fff（） \u3000]", "", line.text.replace("文件", "", 1)) + "文件"
-    start = next((place for place, line in enumerate(lines[:8]) if _LETTERHEAD.match(line.text)), None)
-    if start is None:
-        return
-    end = start
-    while end < len(lines) and _LETTERHEAD.match(lines[end].text) and not lines[end].cells:
-        end += 1
+    """版头 of several issuers: their names one below the other, 文件 beside them, become one line.
+
+    It is what stands above the 文号 in larger type; where there is no 文号, what reads like names of organs.
+    """
+    end = next((place for place, line in enumerate(lines[:10]) if only_number(line.text)), 0)
+    start = end
+    while start and not lines[start - 1].cells and lines[start - 1].size >= 1.4 * lines[end].size:
+        start -= 1
+    if start == end:
+        start = next((place for place, line in enumerate(lines[:8]) if _LETTERHEAD.match(line.text)), 0)
+        end = start
+        while end < len(lines) and _LETTERHEAD.match(lines[end].text) and not lines[end].cells:
+            end += 1
     run = lines[start:end]
-    heads = [line for line in run if line.text.endswith("文件")]
-    if len(heads) != 1 or len(run) < 2:
+    if sum(bool(re.search(r"文\s*件", line.text)) for line in run) != 1 or (
+        len(run) == 1 and run[0].text.endswith("文件")
+    ):
         return
-    names = [re.sub(r"[^\u4e00-\u9fff（）]*文件$", "", line.text) for line in run]
+    names = [re.sub(r"文\s*件|[^\u4e00-\u9fff（） \u3000]", "", line.text).strip() for line in run]
     first = run[0]
     first.text = "\u3000".join(name for name in names if name) + "文件"
     first.x0, first.x1 = min(line.x0 for line in run), max(line.x1 for line in run)
     first.y1 = max(line.y1 for line in run)
-    first.size = heads[0].size
+    first.size = max(line.size for line in run)
     del lines[start + 1 : end]
 
 
@@ -530,15 +546,28 @@ def _measure(pages: Sequence[Sequence[_Line]]) -> None:
             columns[line.column].append(line)
         for column, members in columns.items():
             text = [line for line in members if not line.cells]
-            own = _edges_of(text)
-            if (
-                not column
-                and everywhere
-                and (own is None or len(text) < 6 or own[1] - own[0] < 0.6 * (everywhere[1] - everywhere[0]))
-            ):
-                own = everywhere
+            edges = _edges_of(text)
+            if not column and everywhere:
+                edges = _settled(edges, everywhere, text)
             for line in members:
-                line.left, line.right = own or (line.x0, line.x1)
+                line.left, line.right = edges or (line.x0, line.x1)
+
+
+def _settled(
+    own: tuple[float, float] | None, everywhere: tuple[float, float], lines: Sequence[_Line]
+) -> tuple[float, float]:
+    """The edges of a page: its own where its lines fill them, else those of the document.
+
+    A page that holds only the first lines of items is set in by their indent; that is no edge.
+    """
+    if own is None or len(lines) < 6:
+        return everywhere
+    size = sorted(line.size for line in lines)[len(lines) // 2]
+    filled = sum(1 for line in lines if own[1] - line.x1 <= 0.6 * size)
+    right = own[1] if filled >= max(3, 0.3 * len(lines)) else max(own[1], everywhere[1])
+    apart = (own[0] - everywhere[0]) / size
+    same_right = abs(right - everywhere[1]) <= 0.6 * size
+    return (everywhere[0] if same_right and 0.6 < apart < 3.2 else own[0]), right
 
 
 def _edges_of(lines: Sequence[_Line]) -> tuple[float, float] | None:
@@ -551,9 +580,11 @@ def _edges_of(lines: Sequence[_Line]) -> tuple[float, float] | None:
 
 
 def _shared(values: Sequence[float], tolerance: float, *, lowest: bool) -> float:
-    """The outermost value that more than one line shares (several on a long page)."""
+    """The outermost value; among many, the outermost that several lines share."""
     ordered = sorted(values, reverse=not lowest)
-    needed = max(1, len(ordered) // 25) + (1 if len(ordered) > 3 else 0)
+    if len(ordered) < 12:
+        return ordered[0]
+    needed = 2 + len(ordered) // 40
     for value in ordered:
         if sum(1 for other in ordered if abs(other - value) <= tolerance) >= needed:
             return value
@@ -614,8 +645,10 @@ def _glue(last: str, text: str) -> str:
 
 
 def _centred(line: _Line) -> bool:
-    before, behind = line.x0 - line.left, line.right - line.x1
-    return before > 1.5 * line.size and behind > 1.5 * line.size and abs(before - behind) < 1.6 * line.size
+    before, behind = (line.x0 - line.left) / line.size, (line.right - line.x1) / line.size
+    if min(before, behind) > 3:
+        return abs(before - behind) < 1.6
+    return min(before, behind) > 1 and abs(before - behind) < 0.6 and abs(before - 2) > 0.2  # two in is an indent
 
 
 def _uses_indents(lines: Sequence[_Line]) -> bool:
@@ -629,7 +662,7 @@ def _leading(lines: Sequence[_Line]) -> float:
     """The usual distance from one line to the next, in type sizes."""
     steps = sorted(
         round((b.y0 - a.y0) / a.size, 1)
-        for a, b in itertools.pairwise(lines)
+        for a, b in pairwise(lines)
         if a.page == b.page and a.column == b.column and not a.cells and not b.cells and 0 < b.y0 - a.y0 < 4 * a.size
     )
     return steps[len(steps) // 2] if steps else 2.0
@@ -650,14 +683,13 @@ def _continues(last: _Line, line: _Line, *, indents: bool, leading: float) -> bo
     if short > 2.6 or (short > 1.2 and (ended or numbered)):
         return False
     if inset > 1.2:
-        if indents and inset < 2.8 and (last.x0 - last.left) / last.size < 1.2:
+        if ended or numbered:
             return False
-        return (not ended and not numbered and abs(line.x0 - last.x0) < 0.4 * line.size) or _hangs(
-            last, line, ended, numbered
+        if abs(line.x0 - last.x0) < 0.4 * line.size:  # a block set in as a whole
+            return short < 0.6 if indents and inset < 2.8 else True
+        return (
+            not (indents and inset < 2.8)
+            and match_token(last.text) is not None
+            and 0 < line.x0 - last.x0 < 3 * line.size
         )
     return not (ended and numbered and not indents)
-
-
-def _hangs(last: _Line, line: _Line, ended: bool, numbered: bool) -> bool:
-    """A list item whose first line stands out."""
-    return not ended and not numbered and match_token(last.text) is not None and 0 < line.x0 - last.x0 < 3 * line.size

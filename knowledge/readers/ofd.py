@@ -7,12 +7,12 @@ from the metadata, which often holds the name of the office or of the program.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +272,6 @@ def _strokes(points: list[tuple[float, float]], page: Page) -> None:
     if min(max(xs) - min(xs), max(ys) - min(ys)) < 4:
         page.rules.append(Rule(min(xs), min(ys), max(xs), max(ys)))
         return
-    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+    for (x0, y0), (x1, y1) in pairwise(points):
         if min(abs(x1 - x0), abs(y1 - y0)) < 1:
             page.rules.append(Rule(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))

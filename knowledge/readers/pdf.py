@@ -123,12 +123,20 @@ def _attachments(document: Any) -> list[str]:
 
 
 def _page(page: Any, number: int, tally: _Tally, *, recognise: bool) -> Page:
-    turn = _Turn(page)
     textpage = page.get_textpage()
     try:
-        glyphs, unmapped = _glyphs(textpage, turn)
+        printed, unmapped = _printed(textpage)
     finally:
         textpage.close()
+    # Turned text among upright text is a watermark or a seal; a page of turned text is a wide table.
+    quarters = max(range(4), key=lambda turn: (len(printed[turn]), -turn))
+    turn = _Turn(page, quarters)
+    glyphs = []
+    for character, left, bottom, right, top, x, y, size in printed[quarters]:
+        # Fonts disagree about their height, so the baseline and the type size place a character in its line.
+        x0, _, x1, _ = turn.box(left, bottom, right, top)
+        _, base, _, _ = turn.box(x, y, x, y)
+        glyphs.append(Glyph(character, x0, base - 0.88 * size, x1, base + 0.12 * size, size))
     drawn, rules = _objects(page, turn)
     picture = drawn and len(glyphs) < _FEW
     garbled = len(glyphs) >= _FEW and unmapped * 5 > len(glyphs)
@@ -136,7 +144,7 @@ def _page(page: Any, number: int, tally: _Tally, *, recognise: bool) -> Page:
         tally.pictures.append(number)
         if not recognise:
             return Page(number)
-        glyphs = ocr.recognise(*_picture(page))
+        glyphs, rules = ocr.recognise(*_picture(page)), []
     elif not glyphs:
         tally.empty += 1
     tally.characters += len(glyphs)
@@ -144,39 +152,43 @@ def _page(page: Any, number: int, tally: _Tally, *, recognise: bool) -> Page:
 
 
 class _Turn:
-    """From a PDF page (y upwards, perhaps turned) to the page as it is seen (y downwards)."""
+    """From a PDF page (y upwards) to the page as it is read (y downwards), which may lie on its side.
 
-    def __init__(self, page: Any) -> None:
-        self._degrees = page.get_rotation() % 360
+    ``quarters``: by how many quarter turns clockwise the text of the page is turned.
+    """
+
+    def __init__(self, page: Any, quarters: int) -> None:
+        self._quarters = quarters
         self._left, self._bottom, self._right, self._top = page.get_bbox()
 
     def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
-        """(x0, y0, x1, y1) as seen."""
-        if self._degrees == 90:
-            return bottom - self._bottom, left - self._left, top - self._bottom, right - self._left
-        if self._degrees == 180:
-            return self._right - right, bottom - self._bottom, self._right - left, top - self._bottom
-        if self._degrees == 270:
+        """(x0, y0, x1, y1) as read."""
+        if self._quarters == 1:
             return self._top - top, self._right - right, self._top - bottom, self._right - left
+        if self._quarters == 2:
+            return self._right - right, bottom - self._bottom, self._right - left, top - self._bottom
+        if self._quarters == 3:
+            return bottom - self._bottom, left - self._left, top - self._bottom, right - self._left
         return left - self._left, self._top - top, right - self._left, self._top - bottom
 
-    def upright(self, angle: float) -> bool:
-        """Whether text at ``angle`` (radians, in the page's own space) reads from left to right as seen."""
-        if angle < 0:
-            return True  # pdfium cannot say
-        turned = math.degrees(angle)
-        return any(abs((self._degrees + sign * turned + 180) % 360 - 180) < 8 for sign in (1, -1))
+
+def _quarters(a: float, b: float) -> int | None:
+    """Quarter turns clockwise of text whose matrix begins with ``a b``, None for text that stands askew."""
+    turns = -math.atan2(b, a) / (math.pi / 2)
+    return round(turns) % 4 if abs(turns - round(turns)) < 0.1 else None
 
 
-def _glyphs(textpage: Any, turn: _Turn) -> tuple[list[Glyph], int]:
-    """Printed characters of a page, and how many of them no code was found for."""
+_Printed = tuple[str, float, float, float, float, float, float, float]
+
+
+def _printed(textpage: Any) -> tuple[list[list[_Printed]], int]:
+    """Characters with left, bottom, right, top, origin (x, y) and size, by quarter turns; how many have no code."""
     handle = textpage.raw
     count = min(textpage.count_chars(), _MAX_PAGE_CHARACTERS)
-    loose = pdfium.FS_RECTF()
-    where = ctypes.byref(loose)
-    tight = [ctypes.c_double() for _ in range(4)]
-    tights = [ctypes.byref(value) for value in tight]
-    glyphs: list[Glyph] = []
+    box, matrix = pdfium.FS_RECTF(), pdfium.FS_MATRIX()
+    x, y = ctypes.c_double(), ctypes.c_double()
+    to_box, to_matrix, to_x, to_y = (ctypes.byref(value) for value in (box, matrix, x, y))
+    printed: list[list[_Printed]] = [[], [], [], []]
     unmapped = 0
     high = 0
     for place in range(count):
@@ -187,29 +199,28 @@ def _glyphs(textpage: Any, turn: _Turn) -> tuple[list[Glyph], int]:
         if 0xDC00 <= code < 0xE000:
             code = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00) if high else 0xFFFD
         high = 0
-        if code in _LINE_ENDS or code == 0x20:
+        if code in _LINE_ENDS or (code == 0x20 and pdfium.FPDFText_IsGenerated(handle, place) == 1):
             unmapped += code in (0, 0xFFFF)
             continue
         character = chr(code)
         character = _HYPHENS.get(character, character)
-        if character.isspace() or unicodedata.category(character) in ("Cc", "Cf", "Cs"):
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs"):
             continue
-        if not pdfium.FPDFText_GetLooseCharBox(handle, place, where):
+        if not (
+            pdfium.FPDFText_GetLooseCharBox(handle, place, to_box)
+            and pdfium.FPDFText_GetCharOrigin(handle, place, to_x, to_y)
+            and pdfium.FPDFText_GetMatrix(handle, place, to_matrix)
+        ):
             continue
-        left, right, bottom, top = loose.left, loose.right, loose.bottom, loose.top
-        if not (math.isfinite(left + right + bottom + top) and right > left and top > bottom):
-            if not pdfium.FPDFText_GetCharBox(handle, place, *tights):
-                continue
-            left, right, bottom, top = (value.value for value in tight)
-            if not math.isfinite(left + right + bottom + top):
-                continue
-        if not turn.upright(pdfium.FPDFText_GetCharAngle(handle, place)):
-            continue  # turned text is a watermark or a seal
+        quarters = _quarters(matrix.a, matrix.b)
+        size = pdfium.FPDFText_GetFontSize(handle, place) * math.hypot(matrix.c, matrix.d)
+        left, bottom, right, top = box.left, box.bottom, box.right, box.top
+        if quarters is None or not math.isfinite(left + bottom + right + top + x.value + y.value + size):
+            continue
         if code == 0xFFFD or 0xE000 <= code < 0xF900 or pdfium.FPDFText_HasUnicodeMapError(handle, place) == 1:
             unmapped += 1
-        x0, y0, x1, y1 = turn.box(left, bottom, right, top)
-        glyphs.append(Glyph(character, x0, y0, x1, y1, max(y1 - y0, 0.5)))
-    return glyphs, unmapped
+        printed[quarters].append((character, left, bottom, right, top, x.value, y.value, max(abs(size), 0.5)))
+    return printed, unmapped
 
 
 def _objects(page: Any, turn: _Turn) -> tuple[bool, list[Rule]]:
