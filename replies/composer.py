@@ -24,6 +24,7 @@ from pathlib import Path
 from jinja2 import (
     BaseLoader,
     ChoiceLoader,
+    Environment,
     FileSystemLoader,
     StrictUndefined,
     Template,
@@ -156,13 +157,15 @@ class Composer:
             loaders.append(FileSystemLoader(override))
         loaders.append(FileSystemLoader(SHIPPED))
         self._folders = tuple(folder for folder in (override, SHIPPED) if folder is not None)
-        # Plain text: escaping would alter quotes. Pages escape when they draw the parts.
-        self._environment = ImmutableSandboxedEnvironment(
+        self._templates: dict[tuple[ReplyKind, str, str], Template] = {}
+        # The office's own templates run fenced in; ours are part of the program.
+        environment = Environment if override is None else ImmutableSandboxedEnvironment
+        self._environment = environment(
             loader=ChoiceLoader(loaders),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            autoescape=False,
+            autoescape=False,  # plain text: escaping would alter quotes; pages escape when they draw the parts
             auto_reload=False,
         )
         self._office = office
@@ -329,7 +332,10 @@ class Composer:
             yield f"{kind.value}/{stem}.txt.j2"
 
     def _find(self, kind: ReplyKind, variant: str, channel: str) -> Template:
-        return self._environment.select_template(list(self._names(kind, variant, channel)))
+        key = (kind, variant, channel)
+        if key not in self._templates:
+            self._templates[key] = self._environment.select_template(list(self._names(kind, variant, channel)))
+        return self._templates[key]
 
     def _parts(self, template: Template, words: Words) -> tuple[dict[str, str], tuple[Step, ...]]:
         """Every block rendered, in the order of the file, and the steps taken apart."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 ECHO_CHARACTERS = 60
 SEARCH_CHARACTERS = 300
@@ -12,6 +13,7 @@ READ_CHARACTERS = 2000  # of a message; what comes after is kept in the log and 
 
 # Everything but common ideographs, ASCII and Chinese punctuation; only these need a closer look.
 _UNUSUAL = re.compile("[^\u4e00-\u9fff!-~，。！？；：、“”‘’（）《》〔〕【】「」…—·]")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _SPACES = re.compile(r"\s+")
 _SENTENCE = re.compile(r"[^。！？!?；;\n]*(?:[。！？!?；;]+[”’」』）)]*|\n+|$)")
 _BREAKS = "。！？!?；;\n"
@@ -38,9 +40,7 @@ def _plain(match: re.Match[str]) -> str:
 
 def printable(text: str) -> str:
     """Drop characters that no channel can carry (controls other than newline and tab, lone surrogates)."""
-    return "".join(
-        character for character in text if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs")
-    )
+    return _UNPRINTABLE.sub("", text)
 
 
 def echo(text: str, limit: int = ECHO_CHARACTERS) -> str:
@@ -80,6 +80,11 @@ def excerpt(text: str, words: Sequence[str], limit: int, figures: bool = False) 
     whole = text.strip()
     if limit <= 0 or len(whole) <= limit:
         return whole
+    return _excerpt(text, tuple(words), limit, figures)
+
+
+@lru_cache(maxsize=2048)  # one reply quotes the same passage in its text and in its parts
+def _excerpt(text: str, words: tuple[str, ...], limit: int, figures: bool) -> str:
     spans = list(sentences(text))
     wanted = {word for word in words if word.strip()}
 
