@@ -174,7 +174,8 @@ def secrecy_mark(text: str, *, in_head: bool) -> str:
 
 def is_organ(text: str) -> bool:
     """Whether a line is the name of one organ and nothing else."""
-    return len(text) <= 44 and bool(_ORGAN.match(re.sub(r"\s", "", text)))
+    plain = re.sub(r"\s", "", text)
+    return len(text) <= 44 and (bool(_ORGAN.match(plain)) or plain in ("办公室", "办公厅", "国务院"))
 
 
 def organs_of(text: str) -> list[str]:

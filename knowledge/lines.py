@@ -214,7 +214,7 @@ def _wrap_width(blocks: Sequence[Block]) -> float:
 
     Broken text has a right edge: hardly a line is wider, many come near it, and most of those end within a sentence.
     """
-    texts = [block.text.strip() for block in blocks if block.kind is BlockKind.PARAGRAPH]
+    texts = [_BOOKMARK.sub("", block.text[:300]).strip() for block in blocks if block.kind is BlockKind.PARAGRAPH]
     texts = [text for text in texts if text]
     if len(texts) < 8 or len(texts) * 10 < len(blocks) * 8:
         return 0.0

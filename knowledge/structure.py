@@ -10,13 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from functools import lru_cache
 from pathlib import PurePath
 
-from knowledge import outline
 from knowledge.citations import Citation, amends, find_titles, interprets, repeals, tidy_title
-from knowledge.dates import find_dates, numeral, parse_date, years_later
+from knowledge.dates import find_dates, parse_date
+from knowledge.dialogue import is_dialogue
+from knowledge.effect import period
 from knowledge.frame import ATTACHMENT_LIST, Frame, Part, secrecy_mark, stated_attribute, take_frame
+from knowledge.guides import count_labels
 from knowledge.headings import match_article
 from knowledge.lines import Line, tidy
 from knowledge.model import (
@@ -29,6 +32,8 @@ from knowledge.model import (
     Validity,
 )
 from knowledge.numbers import canonical, find_numbers
+from knowledge.outline import cut
+from knowledge.passages import plain
 from knowledge.readers.raw import RawDocument
 from knowledge.units import Directory
 
@@ -68,29 +73,6 @@ _GAZETTE_TITLE = re.compile(r"政府公报|公报.{0,12}第\s*\d+\s*期|\d{4}\s*
 _NOTICE_TITLE = re.compile(r"(?:通知|通告|公告|通报|批复|函|意见|报告|请示|纪要|决定)(?:[（(][^（()）]{2,20}[）)])?$")
 _LAW_TITLE = re.compile(r"(?:法|法典|条例|规定|办法|解释|规则|细则|决定|章程)(?:[（(][^（()）]{2,20}[）)])?$")
 _ENACTED = re.compile(r"通过|公布|修订|修正|令第|批准|发布|施行")
-_SUBJECT = re.compile(
-    r"(?:本|该|此|上述|新)(?:法|条例|办法|规定|细则|通知|意见|方案|解释|决定|规则|标准|公告|通告|措施|政策|预案|规划|计划|制度|规程|要点|章程"
-    r"|指南|清单|目录|实施|若干|文)|新标准"
-)
-_IN_FORCE = re.compile(r"施行|实施|执行|生效|起试行")
-_FROM = re.compile(
-    r"(?:自|从)(?P<when>[^自从，。；\n]{1,40}?)(?:之日)?(?:起|开始)?(?:正式)?(?:施行|实施|执行|生效|试行)$"
-)
-_SPEAKS_OF_ITSELF = re.compile(
-    r"本(?:法|条例|办法|规定|细则|通知|意见|方案|规则|标准|公告|通告|措施|政策|文|制度|规程)[^，。；]{0,30}(?:有效|试行|，)|^\s*有效期"
-)
-_SPAN = re.compile(
-    r"自[^，。；\n]{4,24}?(?:起)?(?:施行|实施|执行)?(?:至|到)(?P<when>[^，。；\n]{4,24}?)(?:止|有效|期间)"
-)
-_FOR_YEARS = re.compile(r"有效期(?:限)?(?:为|是|：|:)?\s*(?P<n>\d{1,2}|[一二三四五六七八九十两]{1,2})\s*年")
-_TRIAL_YEARS = re.compile(
-    r"试行(?:期(?:限)?(?:为)?)?\s*(?P<n>\d{1,2}|[一二三四五六七八九十两]{1,2})\s*年|暂行期(?:限)?(?:为)?\s*(?P<m>\d{1,2}|[一二三四五六七八九十两]{1,2})\s*年"
-)
-_FOR_MONTHS = re.compile(r"有效期(?:限)?(?:为)?\s*(?P<n>\d{1,2})\s*个月")
-_UNTIL = re.compile(
-    r"(?:有效期(?:限)?(?:延长)?(?:至|到|截至|截止到?)|(?:施行|实施|执行|有效|试行)(?:期)?(?:至|到))\s*(?P<when>[^，。；\n]{4,30})"
-)
-_YEAR_END = re.compile(r"^(\d{4})年(?:年?底|末|12月底)")
 
 
 def parse(raw: RawDocument, *, path: str, document_id: str, organs: Sequence[Organ] = ()) -> ParsedDocument:
@@ -103,11 +85,11 @@ def parse(raw: RawDocument, *, path: str, document_id: str, organs: Sequence[Org
     known_title = tidy_title(raw.metadata.get("标题", ""))
     frame = take_frame(tidied.lines, known_title=known_title)
     metadata = {**frame.labels, **raw.metadata}
-    directory = Directory(organs)
+    directory = _directory(tuple(organs))
     warnings = list(raw.warnings)
     title = _title(frame, known_title or tidy_title(frame.labels.get("标题", "")))
     guide = _is_guide(title, frame)
-    passages = _passages(frame.parts, directory, document_id, guide=guide)
+    passages = _passages(frame.parts or _title_alone(frame), directory, document_id, guide=guide)
     if not title:
         title = _matter(passages) or PurePath(path.replace("\\", "/")).stem
         warnings.append("no title was found in the text; the matter's or the file's name stands in for it")
@@ -118,7 +100,7 @@ def parse(raw: RawDocument, *, path: str, document_id: str, organs: Sequence[Org
     written_on = frame.written_on or _enacted_on(frame, kind) or parse_date(metadata.get("成文日期", ""))
     _compare_dates(frame, metadata, warnings)
     published_on = parse_date(metadata.get("发布日期", ""))
-    effective_on, expires_on = _validity_dates(text, frame, metadata, written_on, published_on, kind)
+    effective_on, expires_on = period(text, frame, metadata, written_on, published_on, kind)
     classified = frame.classified or _stated_secrecy(metadata)
     if not passages:
         warnings.append("no passage was found; look at the file by eye")
@@ -163,11 +145,22 @@ def parse(raw: RawDocument, *, path: str, document_id: str, organs: Sequence[Org
     )
 
 
+@lru_cache(maxsize=4)
+def _directory(organs: tuple[Organ, ...]) -> Directory:
+    """Made once for a run over many files: turning the names round costs more than reading a short notice."""
+    return Directory(organs)
+
+
 def _title(frame: Frame, known: str) -> str:
     """The printed title where it is a whole one, else the container's, else what stands at the head."""
     if frame.title_is_whole:
         return frame.title
     return known or frame.title or frame.attached_title
+
+
+def _title_alone(frame: Frame) -> list[Part]:
+    """A text of one line that looked like a title is still to be found and read."""
+    return [Part("", [Line(frame.title)])] if frame.title else []
 
 
 def _matter(passages: Sequence[Passage]) -> str:
@@ -184,9 +177,9 @@ def _passages(parts: Sequence[Part], directory: Directory, document_id: str, *, 
     for part in parts:
         preface = "正文" if part.name in ("通知", "令") else "前言"
         if part.name == ATTACHMENT_LIST:
-            drafts = outline.plain(part.lines, ATTACHMENT_LIST, directory)
+            drafts = plain(part.lines, ATTACHMENT_LIST, (), directory)
         else:
-            drafts = outline.cut(part.lines, directory, guide=guide and not part.name, preface=preface)
+            drafts = cut(part.lines, directory, guide=guide and not part.name, preface=preface)
         attached = part.name.startswith("附件") and part.name != ATTACHMENT_LIST
         for draft in drafts:
             if not draft.text.strip():
@@ -232,7 +225,7 @@ def _kind(title: str, frame: Frame, guide: bool) -> DocumentKind:
         return DocumentKind.LAW
     if _CATALOGUE_TITLE.search(title) and not notice:
         return DocumentKind.CATALOGUE
-    if not notice and not frame.number and outline.is_dialogue(_main_lines(frame)):
+    if not notice and not frame.number and is_dialogue(_main_lines(frame)):
         return DocumentKind.FAQ
     return DocumentKind.POLICY
 
@@ -250,7 +243,7 @@ def _is_guide(title: str, frame: Frame) -> bool:
     lines = _main_lines(frame)
     if frame.number or frame.signers or any(match_article(line.text) for line in lines):
         return False
-    return outline.guide_labels(lines) >= 4
+    return count_labels(lines) >= 4
 
 
 def _is_law(title: str, frame: Frame) -> bool:
@@ -373,113 +366,6 @@ def _audience(metadata: dict[str, str], passages: Sequence[Passage], kind: Docum
 
 def _keywords(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in re.split(r"[\s,，;；、]+", text) if word))
-
-
-# ---------------------------------------------------------------- validity
-
-
-def _validity_dates(
-    text: str,
-    frame: Frame,
-    metadata: dict[str, str],
-    written_on: date | None,
-    published_on: date | None,
-    kind: DocumentKind,
-) -> tuple[date | None, date | None]:
-    """(施行日期, 有效期届满日): the page's fields first, then the sentences at the end of the text."""
-    effective = parse_date(metadata.get("实施日期", ""))
-    expires = parse_date(metadata.get("失效日期", ""))
-    if kind not in (DocumentKind.POLICY, DocumentKind.LAW, DocumentKind.CATALOGUE, DocumentKind.FUNCTION):
-        return effective, expires
-    if effective is None and kind is DocumentKind.LAW:
-        effective = next((parse_date(line) for line in frame.history if re.search(r"施行[）)]?$", line)), None)
-    base = _last_whole_text(frame) or written_on if kind is DocumentKind.LAW else written_on
-    stated, sentence = _effective_sentence(text, base, frame.printed_on, published_on)
-    effective = effective or stated
-    if expires is None:
-        expires = _expiry(sentence, text, effective or written_on)
-    return effective, expires
-
-
-def _last_whole_text(frame: Frame) -> date | None:
-    """The day on which a law was last issued as a whole: 修正 changes articles and leaves 「自公布之日起」 as it was."""
-    days = [
-        found.on
-        for line in frame.history
-        if not re.search(r"修正[）)]?$|施行[）)]?$", line)
-        for found in find_dates(line)
-    ]
-    return max(days, default=None)
-
-
-def _effective_sentence(
-    text: str, written_on: date | None, printed_on: date | None, published_on: date | None
-) -> tuple[date | None, str]:
-    """The last statement 「本…自…起施行」: (day, that sentence and what follows it in its paragraph)."""
-    best: tuple[date | None, str] = (None, "")
-    for match in _IN_FORCE.finditer(text):
-        start = max(text.rfind(mark, max(0, match.start() - 120), match.start()) for mark in "。\n") + 1
-        start = max(start, match.start() - 120)
-        since = max(text.rfind("自", start, match.start()), text.rfind("从", start, match.start()))
-        found = _FROM.match(text, since, match.end()) if since >= 0 else None
-        if not found:
-            continue
-        before = text[start:since]
-        own = _SUBJECT.search(before) is not None or len(before.strip()) <= 1 or "现予公布" in before
-        if not own or (re.search(r"《[^》]*》[^，。]{0,12}$", before) and not re.search(r"本|印发|现予", before)):
-            continue
-        day = _day_of(found["when"], written_on, printed_on, published_on)
-        if day is not None:
-            end = text.find("\n", match.end())
-            best = (day, text[start : end if 0 <= end <= match.end() + 300 else match.end() + 300])
-    return best
-
-
-def _day_of(when: str, written_on: date | None, printed_on: date | None, published_on: date | None) -> date | None:
-    found = find_dates(when)
-    if found:
-        return found[0].on
-    base: date | None = None
-    if re.search(r"印发|下发|发文", when):
-        base = printed_on or written_on or published_on
-    elif re.search(r"公布|发布|颁布|公告|通过|签发|作出|即日", when):
-        base = written_on or published_on or printed_on
-    if base is None:
-        return None
-    later = re.search(r"(\d{1,3}|[一二三四五六七八九十]{1,3})\s*(?:个)?(日|天|月)后", when)
-    if later:
-        count = numeral(later[1]) or 0
-        return base + timedelta(days=count * (30 if later[2] == "月" else 1))
-    return base
-
-
-def _expiry(sentence: str, text: str, start: date | None) -> date | None:
-    """有效期届满日: 「有效期5年」, 「有效期至…」, 「试行2年」, 「自…至…」, said of the document itself."""
-    own = [sentence] if sentence else []
-    own += [s for s in re.split(r"[。\n]", text[-4000:]) if _SPEAKS_OF_ITSELF.search(s)]
-    for said in own:
-        until = _UNTIL.search(said) or (_SPAN.search(said) if said is sentence else None)
-        day = _until_day(until["when"]) if until else None
-        if day:
-            return day
-        years = _FOR_YEARS.search(said) or _TRIAL_YEARS.search(said)
-        count = numeral(next(value for value in years.groups() if value)) if years else None
-        if start and count and count <= 30:
-            return years_later(start, count)
-        months = _FOR_MONTHS.search(said)
-        if months and start:
-            month = start.month - 1 + int(months["n"])
-            first = date(start.year + month // 12, month % 12 + 1, 1)
-            return first + timedelta(days=start.day - 2)
-    return None
-
-
-def _until_day(when: str) -> date | None:
-    found = find_dates(when)
-    if found:
-        return found[0].on
-    end = _YEAR_END.match(re.sub(r"\s", "", when))
-    return date(int(end[1]), 12, 31) if end and 1949 <= int(end[1]) <= 2200 else None
 
 
 # ---------------------------------------------------------------- citations
