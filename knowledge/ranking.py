@@ -15,13 +15,13 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from importlib import resources
-from typing import Any
 
 import numpy as np
+import rjieba
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
@@ -31,30 +31,37 @@ from knowledge.index import Frequencies
 from knowledge.model import Passage, PolicyDocument, SourceRank, Validity
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
 
-K1 = 0.9
-B = 0.3
 AVERAGE = 200.0  # characters of a passage of ordinary length
 WINDOW = 48  # characters of about one sentence
 FULL = 30  # candidates that are given the costly features
 
 LABELS = {
-    "bigrams": "字词匹配",
     "words": "词语匹配",
-    "cover_bigrams": "字词覆盖",
     "cover_words": "词语覆盖",
-    "body": "正文覆盖",
+    "cover_bigrams": "字词覆盖",
+    "soft": "字词匹配",
+    "sharp": "字词匹配（计次数与篇幅）",
+    "nouns": "名词匹配",
+    "verbs": "动词匹配",
+    "others": "其他词匹配",
+    "cover_nouns": "名词覆盖",
+    "cover_joints": "词间搭配",
     "title": "标题命中",
-    "title_share": "标题吻合度",
     "heading": "小标题命中",
     "trigrams": "连续三字",
     "run": "最长连续相同",
-    "dense": "同句集中",
+    "dense": "相近处集中",
+    "fresh": "一句之内答及标题之外",
+    "document": "全文件覆盖",
     "best": "本文件最佳条目",
     "siblings": "同文件命中数",
+    "before": "上一条相关",
+    "place": "地名相符",
+    "elsewhere": "标题为别处",
     "length": "篇幅",
     "amount": "问数额且有数字",
-    "intent": "问法对应",
     "partial": "整句相似",
     "tokens": "词集相似",
     "semantic": "语义相近",
@@ -64,33 +71,22 @@ LABELS = {
     "recent": "成文日期",
     "source": "来源等级",
 }
-CHEAP = (
-    "bigrams",
-    "words",
-    "cover_bigrams",
-    "cover_words",
-    "body",
-    "title",
-    "title_share",
-    "heading",
-    "trigrams",
-    "run",
-    "dense",
-    "best",
-    "siblings",
-    "length",
-    "amount",
-    "intent",
-    "semantic",
-)
 COSTLY = ("partial", "tokens")
 RULED = ("expanded", "named", "lapsed", "recent", "source")
 """Features whose weights are laid down, not learned: the judged sets know nothing of them."""
+CHEAP = tuple(name for name in LABELS if name not in COSTLY + RULED)
 FEATURES = CHEAP + COSTLY + RULED
 _AT = {name: place for place, name in enumerate(FEATURES)}
 
 
 # --- what a passage is to the second stage -----------------------------------------------------------------------------
+
+_FIGURE = re.compile(r"\d[^\n]{0,4}(?:元|%|天|日|月|年|岁|倍|人|个|万|亿|小时|公里|平方|项|家|条)")
+_PLACE = re.compile(r"([㐀-鿿]{2,3}?)(?:省|市|县|区|州|旗|镇|乡|盟|壮族|回族|维吾尔|自治|特别行政)")
+_PLACE_END = re.compile(r"(?:省|市|县|区|州|旗|镇|乡|盟)$")
+_EVERYWHERE = frozenset(("中国", "中华", "全国", "中华人民共和国", "人民共和国"))
+_LAPSED = {Validity.REPEALED: 1.0, Validity.EXPIRED: 1.0, Validity.NOT_YET: 0.6, Validity.AMENDED: 0.2}
+_RANKS = {SourceRank.GAZETTE: 1.0, SourceRank.ORIGINAL: 0.5, SourceRank.WEB: 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +97,12 @@ class Prepared:
     version: int
     text: str  # title, headings and text, one line each
     units: NDArray[np.uint16]
-    facts: tuple[float, ...]  # title end, heading end, length, has digits, lapsed, recency, source rank
-    signals: int  # bits of _SIGNALS
+    facts: tuple[float, ...]  # title end, heading end, length, ordinal, has a figure, lapsed, day, source rank
+    places: frozenset[str]  # that the title names
 
 
 class Preparer:
-    """Prepared passages, the most recently used ``capacity`` of them (about 1 KB each)."""
+    """Prepared passages, at most ``capacity`` of them (about 1 KB each); the oldest go first."""
 
     def __init__(self, capacity: int = 60_000) -> None:
         self._capacity = capacity
@@ -114,7 +110,7 @@ class Preparer:
 
     def __call__(self, passage: Passage, document: PolicyDocument) -> Prepared:
         kept = self._kept.get(passage.id)
-        if kept is not None and (kept.source is passage or kept.source == passage) and kept.version == document.version:
+        if kept is not None and kept.source is passage and kept.version == document.version:
             return kept
         fresh = prepare(passage, document)
         self._kept[passage.id] = fresh
@@ -125,125 +121,97 @@ class Preparer:
 
 def prepare(passage: Passage, document: PolicyDocument) -> Prepared:
     """Normal form and query-independent facts of one passage."""
-    title = analysis.normalise(document.title)
+    title, places = _titled(document.title)
     heading = analysis.normalise("\n".join(passage.path))
     body = analysis.normalise(passage.text)
     text = f"{title}\n{heading}\n{body}\n"
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
-    digits = _DIGIT.search(body) is not None
-    lapsed = {Validity.REPEALED: 1.0, Validity.EXPIRED: 1.0, Validity.NOT_YET: 0.6, Validity.AMENDED: 0.2}
-    signals = 0
-    for bit, (_, sign, scope) in enumerate(_INTENTS.values()):
-        if sign.search(heading + "\n" + body[:24] if scope == "heading" else text):
-            signals |= 1 << bit
+    day = document.written_on or document.published_on
     facts = (
         float(len(title)),
         float(len(title) + 1 + len(heading)),
         float(len(units)),
-        float(digits),
-        lapsed.get(document.validity, 0.0),
-        _recency(document),
-        {SourceRank.GAZETTE: 1.0, SourceRank.ORIGINAL: 0.5}.get(document.source_rank, 0.0),
+        float(passage.ordinal),
+        float(_FIGURE.search(body) is not None),
+        _LAPSED.get(document.validity, 0.0),
+        float(day.toordinal() if day else 0),
+        _RANKS[document.source_rank],
     )
-    return Prepared(passage, document.version, text, units, facts, signals)
+    return Prepared(passage, document.version, text, units, facts, places)
 
 
-def _recency(document: PolicyDocument) -> float:
-    day = document.written_on or document.published_on
-    return min(max((day - date(2000, 1, 1)).days / 10_000.0, 0.0), 1.0) if day else 0.3
+@lru_cache(maxsize=20_000)
+def _titled(title: str) -> tuple[str, frozenset[str]]:
+    text = analysis.normalise(title)
+    return text, places_in(rjieba.tag(text, True))
+
+
+def places_in(tagged: Sequence[tuple[str, str]]) -> frozenset[str]:
+    """Place names among tagged words, without 省, 市, 县: 「浙江省政府」 and 「浙江」 are the same place."""
+    found = set()
+    for word, tag in tagged:
+        if tag in ("ns", "nt") and len(word) > 1 and word not in _EVERYWHERE:
+            match = _PLACE.match(word)
+            if match:
+                found.add(match[1])
+            elif tag == "ns":
+                bare = _PLACE_END.sub("", word)
+                found.add(bare if len(bare) > 1 else word)
+    return frozenset(found - _EVERYWHERE)
 
 
 # --- what a question is to the second stage ----------------------------------------------------------------------------
 
-_DIGIT = re.compile(r"\d")
-_INTENTS: dict[str, tuple[re.Pattern[str], re.Pattern[str], str]] = {
-    # question → sign in the passage, and where the sign has to stand
-    "amount": (
-        re.compile(r"多少|几[个天年元万岁名次倍]|多大|多久|多长|比例|标准|额度|金额|上限|期限|费用|几成"),
-        re.compile(r"\d[^\n]{0,4}(?:元|%|天|日|月|年|岁|倍|人|个|万|亿|小时|公里|平方)"),
-        "text",
-    ),
-    "where": (re.compile(r"哪里|哪儿|在哪|何处|地址|地点|窗口"), re.compile(r"地址|地点|窗口|大厅|中心|电话"), "text"),
-    "who": (
-        re.compile(r"哪个(?:部门|单位)|哪些(?:部门|单位)|什么(?:部门|单位)|谁|由哪|归哪"),
-        re.compile(r"负责|牵头|主管|职责|责任单位|局|委员会"),
-        "text",
-    ),
-    "materials": (
-        re.compile(r"材料|证件|手续|带什么|带哪些|资料"),
-        re.compile(r"材料|证件|资料|身份证|申请表"),
-        "text",
-    ),
-    "how": (re.compile(r"怎么|如何|怎样|流程|程序|步骤"), re.compile(r"流程|程序|步骤|办理|方式|申请"), "heading"),
-    "when": (
-        re.compile(r"什么时候|何时|时间|几点|截止|几号"),
-        re.compile(r"\d{1,4}[年月日:]|时间|期间|工作日"),
-        "text",
-    ),
-    "condition": (
-        re.compile(r"条件|资格|符合|哪些人|什么人"),
-        re.compile(r"条件|资格|对象|符合|具有|应当具备"),
-        "text",
-    ),
-    "meaning": (
-        re.compile(r"什么是|是什么|指什么|什么意思|定义|含义"),
-        re.compile(r"是指|本.{0,6}所称|指的是"),
-        "text",
-    ),
-}
+_AMOUNT = re.compile(r"多少|几[个天年元万岁名次倍项]|多大|多久|多长|比例|标准|额度|金额|上限|期限|费用|几成")
+_NOUN, _VERB, _OTHER, _JOINT = range(4)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, prepared once: its windows with weights, its words and its intents."""
+    """A question, prepared once: its windows with weights, its words, its places."""
 
     text: str  # normal form without question words
     terms: analysis.Terms
-    windows: list[tuple[int, int]]  # UTF-16 units of each column
-    gram_weights: Floats  # (c,) bigram idf
-    word_weights: Floats  # (c,) idf of two-character words, else 0
-    chains: list[tuple[tuple[int, ...], float]]  # columns of each longer word, and its idf
-    singles: list[tuple[int, float]]  # one-character words, and their idf
-    follows: set[tuple[int, int]]  # columns that stand side by side in the question
-    follow_weights: dict[tuple[int, int], float]
+    windows: tuple[tuple[int, int], ...]  # UTF-16 units of each column
+    grams: Floats  # (c, 6): idf as a bigram; then of nouns, verbs, others, joints between words; as a word
+    chains: tuple[tuple[tuple[int, ...], float], ...]  # columns of each longer word, and its idf
+    singles: tuple[tuple[int, float], ...]  # one-character words, and their idf
+    follows: dict[tuple[int, int], float]  # columns that stand side by side in the question, and their weight
     length: int  # windows in reading order, with repetitions
-    wanted: int  # bits of the intents
-    word_idf: dict[str, float] = field(default_factory=dict)
+    places: frozenset[str]
+    amount: bool  # asks for a figure
 
     @property
     def gram_total(self) -> float:
         """Sum of the bigram weights, never 0."""
-        return float(self.gram_weights.sum()) or 1.0
+        return float(self.grams[:, 0].sum()) or 1.0
 
     @property
     def word_total(self) -> float:
         """Sum of the word weights, never 0."""
-        return float(self.word_weights.sum()) + sum(w for _, w in self.chains) + sum(w for _, w in self.singles) or 1.0
+        others = sum(idf for _, idf in self.chains) + sum(idf for _, idf in self.singles)
+        return float(self.grams[:, 5].sum()) + others or 1.0
 
 
 def ask(question: str, terms: analysis.Terms, frequencies: Frequencies) -> Asked:
     """Prepare a question. ``terms`` and ``frequencies`` belong together."""
     full = analysis.normalise(question)
     text = analysis.bare_question(full)
-    known = background()
-    word_idf = dict(
-        zip(
-            terms.words,
-            weights(terms.words, frequencies.words, frequencies.passages, known.words, known.passages),
-            strict=True,
-        )
-    )
+    known, passages = background(), frequencies.passages
+    word_idf = weights(terms.words, frequencies.words, passages, known.words, known.passages)
     gram_idf = dict(
         zip(
             terms.bigrams,
-            weights(terms.bigrams, frequencies.bigrams, frequencies.passages, known.bigrams, known.passages),
+            weights(terms.bigrams, frequencies.bigrams, passages, known.bigrams, known.passages),
             strict=True,
         )
     )
+    tagged: list[tuple[str, str]] = rjieba.tag(text, True)
+    kinds = _kinds(tagged)
     columns: dict[str, int] = {}
-    column_weights: list[float] = []
-    order: list[int] = []
-    follow: set[tuple[int, int]] = set()
+    rows: list[tuple[float, int]] = []
+    follows: dict[tuple[int, int], float] = {}
+    length = 0
     for run in _spelled(text):
         last = -1
         for window, owner, share in run:
@@ -253,42 +221,47 @@ def ask(question: str, terms: analysis.Terms, frequencies: Frequencies) -> Asked
                     last = -1
                     continue  # beyond the cut of a very long question
                 place = columns[window] = len(columns)
-                column_weights.append(gram_idf[owner] * share)
-            order.append(place)
+                rows.append((gram_idf[owner] * share, kinds.get(window, _JOINT)))
+            length += 1
             if last >= 0:
-                follow.add((last, place))
+                follows[last, place] = (rows[last][0] + rows[place][0]) / 2.0
             last = place
-    gram_weights = np.array(column_weights, dtype=np.float64)
-    word_weights = np.zeros(len(columns))
-    chains: list[tuple[tuple[int, ...], float]] = []
-    singles: list[tuple[int, float]] = []
-    for word, idf in word_idf.items():
-        if len(word) == 1:
+    grams = np.zeros((len(rows), 6))
+    for place, (weight, kind) in enumerate(rows):
+        grams[place, 0] = grams[place, 1 + kind] = weight
+    chains, singles = [], []
+    for word, idf in zip(terms.words, word_idf, strict=True):
+        parts = tuple(columns.get(word[i : i + 2], -1) for i in range(len(word) - 1))
+        if not parts:
             if len(singles) < 8:
-                singles.append((ord(word), idf))
-            continue
-        parts = [columns.get(word[i : i + 2], -1) for i in range(len(word) - 1)]
-        if min(parts) < 0:
-            continue
-        if len(parts) == 1:
-            word_weights[parts[0]] = idf
-        else:
-            chains.append((tuple(parts), idf))
-    wanted = sum(1 << bit for bit, (asks, _, _) in enumerate(_INTENTS.values()) if asks.search(full))
+                singles.append((_unit(word), idf))
+        elif min(parts) >= 0:
+            if len(parts) == 1:
+                grams[parts[0], 5] = idf
+            else:
+                chains.append((parts, idf))
     return Asked(
         text=text,
         terms=terms,
-        windows=[(_unit(w[0]), _unit(w[1])) for w in columns],
-        gram_weights=gram_weights,
-        word_weights=word_weights,
-        chains=chains,
-        singles=[s for s in singles if s[0] < 0x10000],
-        follows=follow,
-        follow_weights={pair: float(gram_weights[pair[0]] + gram_weights[pair[1]]) / 2 for pair in follow},
-        length=max(len(order), 1),
-        wanted=wanted,
-        word_idf=word_idf,
+        windows=tuple((_unit(w[0]), _unit(w[1])) for w in columns),
+        grams=grams,
+        chains=tuple(chains),
+        singles=tuple(singles),
+        follows=follows,
+        length=max(length, 1),
+        places=places_in(tagged),
+        amount=_AMOUNT.search(full) is not None,
     )
+
+
+def _kinds(tagged: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """The part of speech of each window inside a word; windows between words are joints."""
+    kinds: dict[str, int] = {}
+    for word, tag in tagged:
+        kind = _NOUN if tag[0] in "njlzi" else _VERB if tag[0] == "v" else _OTHER
+        for i in range(len(word) - 1):
+            kinds.setdefault(word[i : i + 2], kind)
+    return kinds
 
 
 def _unit(character: str) -> int:
@@ -320,167 +293,189 @@ def _spelled(text: str) -> list[list[tuple[str, str, float]]]:
 
 # --- features ----------------------------------------------------------------------------------------------------------
 
+_SENTENCE_ENDS = tuple(ord(c) for c in "。;!?\n")
+
 
 @dataclass(frozen=True, slots=True)
 class Extras:
     """What the searcher knows of the candidates beside their text; every array has shape ``(n,)`` or is None."""
 
     semantic: Floats | None = None  # cosine similarity to the question
-    expanded: Floats | None = None  # share of the added words that the passage holds, 0..1
+    expanded: Floats | None = None  # how many of the added words the passage holds, h / (h + 1)
     named: Floats | None = None  # 1 where the question names the document
+    today: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Matches:
+    """Where the windows of the question stand in the joined text of the candidates, in reading order."""
+
+    rows: Places
+    columns: Places
+    places: Places
+    zones: Places  # 0 title, 1 headings, 2 text
+    sentences: Places  # running number of the sentence
 
 
 def measure(asked: Asked, passages: Sequence[Prepared], extras: Extras) -> Floats:
     """Cheap features of every candidate: shape ``(n, f)``, the costly columns are 0."""
-    n, c = len(passages), len(asked.windows)
+    n = len(passages)
     table = np.zeros((n, len(FEATURES)))
     if n == 0:
         return table
     facts = np.array([p.facts for p in passages])
-    title_end, heading_end, lengths = facts[:, 0], facts[:, 1], facts[:, 2]
-    ends = np.cumsum(lengths).astype(np.int64)
-    starts = ends - lengths.astype(np.int64)
+    ends = np.cumsum(facts[:, 2]).astype(np.int64)
     units = np.concatenate([p.units for p in passages])
-    if c:
-        rows, columns, places = _matches(asked, units, ends)
-        _lexical(asked, table, rows, columns, places, starts, title_end, heading_end, lengths)
+    numbers: dict[str, int] = {}
+    number = np.array([numbers.setdefault(p.source.document, len(numbers)) for p in passages])
+    same = number[:, None] == number[None, :]
+    if asked.windows:
+        _lexical(asked, table, _matches(asked, units, ends, facts), facts, same)
     if asked.singles:
-        _single_words(asked, table, units, ends, n)
-    _context(table, passages)
-    table[:, _AT["length"]] = np.log(np.maximum(lengths - heading_end, 8.0) / AVERAGE)
-    if asked.wanted:
-        signals = np.array([p.signals for p in passages])
-        amount = asked.wanted & 1
-        table[:, _AT["amount"]] = signals & amount
-        others = asked.wanted & ~1
-        if others:
-            table[:, _AT["intent"]] = (signals & others) != 0
-    table[:, _AT["lapsed"]] = facts[:, 4]
-    table[:, _AT["recent"]] = facts[:, 5]
-    table[:, _AT["source"]] = facts[:, 6]
+        _single_words(asked, table, units, ends)
+    score = table[:, _AT["soft"]] + table[:, _AT["words"]]
+    table[:, _AT["best"]] = (same * score).max(1) / 2.0
+    table[:, _AT["siblings"]] = np.log(same.sum(1)) / 3.0
+    order = facts[:, 3]
+    table[:, _AT["before"]] = ((same & (order[None, :] == order[:, None] - 1.0)) * score).max(1)
+    table[:, _AT["length"]] = np.log(np.maximum(facts[:, 2] - facts[:, 1], 8.0) / AVERAGE)
+    if asked.amount:
+        table[:, _AT["amount"]] = facts[:, 4]
+    if asked.places:
+        _located(asked, table, passages, same)
+    table[:, _AT["lapsed"]] = facts[:, 5]
+    if extras.today is not None:
+        age = (extras.today.toordinal() - facts[:, 6]) / 3652.0  # a document without a date counts as old
+        table[:, _AT["recent"]] = np.clip(1.0 - age, 0.0, 1.0)
+    table[:, _AT["source"]] = facts[:, 7]
     for name, values in (("semantic", extras.semantic), ("expanded", extras.expanded), ("named", extras.named)):
         if values is not None:
             table[:, _AT[name]] = values
     return table
 
 
-def _matches(asked: Asked, units: NDArray[np.uint16], ends: NDArray[np.int64]) -> tuple[Any, Any, Any]:
-    """Row, column and place of every window of the question in the joined text, in reading order."""
+def _matches(asked: Asked, units: NDArray[np.uint16], ends: Places, facts: Floats) -> _Matches:
     characters: dict[int, int] = {}
     for first, second in asked.windows:
-        characters.setdefault(first, len(characters) + 1)
-        characters.setdefault(second, len(characters) + 1)
-    size = len(characters) + 1
+        characters.setdefault(first, len(characters) + 2)
+        characters.setdefault(second, len(characters) + 2)
+    size = len(characters) + 2
     code = np.zeros(65536, dtype=np.int16)
     code[list(characters)] = list(characters.values())
-    pairs = np.full(size * size, -1, dtype=np.int32)
+    code[list(_SENTENCE_ENDS)] = 1
+    pairs = np.full(size * size, -1, dtype=np.int64)
     for place, (first, second) in enumerate(asked.windows):
         pairs[characters[first] * size + characters[second]] = place
     coded = code[units]
-    places = np.flatnonzero(coded[:-1])
-    columns = pairs[coded[places].astype(np.int32) * size + coded[places + 1]]
+    here = np.flatnonzero(coded)[:-1]  # the last unit is always the end of a line
+    first_code = coded[here].astype(np.int64)
+    columns = pairs[first_code * size + coded[here + 1]]
+    sentences = np.cumsum(first_code == 1)
     kept = columns >= 0
-    places, columns = places[kept], columns[kept]
-    return np.searchsorted(ends, places, side="right"), columns, places
+    places, columns, sentences = here[kept], columns[kept], sentences[kept]
+    rows = np.searchsorted(ends, places, side="right")
+    inside = places - (ends - facts[:, 2].astype(np.int64))[rows]
+    zones = (inside >= facts[rows, 0]).astype(np.int64) + (inside > facts[rows, 1])
+    return _Matches(rows, columns, places, zones, sentences)
 
 
-def _lexical(
-    asked: Asked,
-    table: Floats,
-    rows: Any,
-    columns: Any,
-    places: Any,
-    starts: Any,
-    title_end: Floats,
-    heading_end: Floats,
-    lengths: Floats,
-) -> None:
+def _lexical(asked: Asked, table: Floats, found: _Matches, facts: Floats, same: NDArray[np.bool_]) -> None:
     n, c = len(table), len(asked.windows)
-    gram, gram_total = asked.gram_weights, asked.gram_total
-    inside = places - starts[rows]
-    zone = (inside >= title_end[rows]).astype(np.int64) + (inside > heading_end[rows])
-    counts = np.bincount((zone * n + rows) * c + columns, minlength=3 * n * c).reshape(3, n, c)
-    everywhere = counts.sum(0)
-    norm = (K1 * (1.0 - B + B * lengths / AVERAGE))[:, None]
-    saturated = everywhere * (K1 + 1.0) / (everywhere + norm)
-    present = everywhere > 0
-    table[:, _AT["bigrams"]] = saturated @ gram / gram_total
-    table[:, _AT["cover_bigrams"]] = present @ gram / gram_total
-    words, covered = saturated @ asked.word_weights, present @ asked.word_weights
+    grams, total = asked.grams, asked.gram_total
+    rows, columns, places = found.rows, found.columns, found.places
+    counts = np.bincount((found.zones * n + rows) * c + columns, minlength=3 * n * c).reshape(3, n, c)
+    everywhere = counts.sum(0).astype(np.float64)
+    present = (everywhere > 0.0).astype(np.float64)
+    share = facts[:, 2:3] / AVERAGE
+    middle = 0.9 * (0.7 + 0.3 * share)
+    saturated = (everywhere * 1.9 / (everywhere + middle)) @ grams
+    covered = present @ grams
+    table[:, _AT["cover_bigrams"]] = covered[:, 0] / total
+    table[:, _AT["nouns"]] = saturated[:, 1] / total
+    table[:, _AT["verbs"]] = saturated[:, 2] / total
+    table[:, _AT["others"]] = saturated[:, 3] / total
+    table[:, _AT["cover_nouns"]] = covered[:, 1] / total
+    table[:, _AT["cover_joints"]] = covered[:, 4] / total
+    gram = grams[:, 0]
+    table[:, _AT["soft"]] = (everywhere * 1.5 / (everywhere + 0.5 * (0.8 + 0.2 * share))) @ gram / total
+    table[:, _AT["sharp"]] = (everywhere * 2.2 / (everywhere + 1.2 * (0.25 + 0.75 * share))) @ gram / total
+    words, words_covered = saturated[:, 5], covered[:, 5]
     for chain, idf in asked.chains:
-        found = columns == chain[0]
+        hit = columns == chain[0]
         for step, column in enumerate(chain[1:], 1):
-            found[-step:] = False
-            found[:-step] &= (columns[step:] == column) & (places[step:] == places[:-step] + step)
-        hits = np.bincount(rows[found], minlength=n)
-        words += idf * hits * (K1 + 1.0) / (hits + norm[:, 0])
-        covered += idf * (hits > 0)
+            hit[-step:] = False
+            hit[:-step] &= (columns[step:] == column) & (places[step:] == places[:-step] + step)
+        hits = np.bincount(rows[hit], minlength=n)
+        words = words + idf * hits * 1.9 / (hits + middle[:, 0])
+        words_covered = words_covered + idf * (hits > 0)
     table[:, _AT["words"]] = words / asked.word_total
-    table[:, _AT["cover_words"]] = covered / asked.word_total
-    zones = counts > 0
-    table[:, _AT["title"]] = zones[0] @ gram / gram_total
-    table[:, _AT["heading"]] = zones[1] @ gram / gram_total
-    table[:, _AT["body"]] = zones[2] @ gram / gram_total
-    table[:, _AT["title_share"]] = zones[0].sum(1) / np.maximum(title_end, 6.0)
+    table[:, _AT["cover_words"]] = words_covered / asked.word_total
+    titled = counts[0] > 0
+    table[:, _AT["title"]] = titled @ gram / total
+    table[:, _AT["heading"]] = (counts[1] > 0) @ gram / total
+    table[:, _AT["document"]] = ((same.astype(np.float64) @ present) > 0.0) @ gram / total
     if len(places) == 0:
         return
     _runs(asked, table, rows, columns, places)
-    total = np.concatenate(([0.0], np.cumsum(gram[columns])))
+    sums = np.concatenate(([0.0], np.cumsum(gram[columns])))
     reach = np.minimum(
         np.searchsorted(places, places + WINDOW, side="right"), np.searchsorted(rows, rows, side="right")
     )
-    np.maximum.at(table[:, _AT["dense"]], rows, (total[reach] - total[:-1]) / gram_total)
+    np.maximum.at(table[:, _AT["dense"]], rows, (sums[reach] - sums[:-1]) / total)
+    new = np.flatnonzero((found.zones == 2) & ~titled[rows, columns])
+    if len(new):
+        # Sentences count upwards, so each belongs to one row; a window counts once in a sentence.
+        sentences, where = np.unique(found.sentences[new], return_inverse=True)
+        held = np.zeros((len(sentences), c))
+        held[where, columns[new]] = 1.0
+        row_of = np.zeros(len(sentences), dtype=np.int64)
+        row_of[where] = rows[new]
+        np.maximum.at(table[:, _AT["fresh"]], row_of, held @ gram / total)
 
 
-def _runs(asked: Asked, table: Floats, rows: Any, columns: Any, places: Any) -> None:
+def _runs(asked: Asked, table: Floats, rows: Places, columns: Places, places: Places) -> None:
     """Trigrams of the question that stand in the text, and the longest piece they share word for word."""
     n, c = len(table), len(asked.windows)
     if not asked.follows or len(places) < 2:
         return
     weight = np.zeros(c * c)
-    pairs = list(asked.follow_weights)
-    weight[[a * c + b for a, b in pairs]] = list(asked.follow_weights.values())
-    joined = columns[:-1].astype(np.int64) * c + columns[1:]
-    linked = (places[1:] == places[:-1] + 1) & (weight[joined] > 0.0)
-    here = np.flatnonzero(linked)
+    weight[[a * c + b for a, b in asked.follows]] = list(asked.follows.values())
+    joined = columns[:-1] * c + columns[1:]
+    here = np.flatnonzero((places[1:] == places[:-1] + 1) & (weight[joined] > 0.0))
     if len(here) == 0:
         return
     distinct = np.unique(rows[here] * (c * c) + joined[here])
-    total = sum(asked.follow_weights.values()) or 1.0
+    total = sum(asked.follows.values()) or 1.0
     table[:, _AT["trigrams"]] = np.bincount(distinct // (c * c), weight[distinct % (c * c)], n) / total
     # A run of k links is k + 1 windows.
-    breaks = np.flatnonzero(np.diff(here) != 1)
-    first = np.concatenate(([0], breaks + 1))
+    first = np.concatenate(([0], np.flatnonzero(np.diff(here) != 1) + 1))
     length = np.diff(np.concatenate((first, [len(here)])))
     np.maximum.at(table[:, _AT["run"]], rows[here[first]], np.minimum((length + 1) / asked.length, 1.0))
 
 
-def _single_words(asked: Asked, table: Floats, units: NDArray[np.uint16], ends: Any, n: int) -> None:
+def _single_words(asked: Asked, table: Floats, units: NDArray[np.uint16], ends: Places) -> None:
     for unit, idf in asked.singles:
-        hits = np.bincount(np.searchsorted(ends, np.flatnonzero(units == unit), side="right"), minlength=n)
-        table[:, _AT["words"]] += idf * hits * (K1 + 1.0) / (hits + K1) / asked.word_total
+        rows = np.searchsorted(ends, np.flatnonzero(units == unit), side="right")
+        hits = np.bincount(rows, minlength=len(table))
+        table[:, _AT["words"]] += idf * hits * 1.9 / (hits + 0.9) / asked.word_total
         table[:, _AT["cover_words"]] += idf * (hits > 0) / asked.word_total
 
 
-def _context(table: Floats, passages: Sequence[Prepared]) -> None:
-    """What the other candidates of the same document say for a passage."""
-    documents: dict[str, int] = {}
-    numbers = np.array([documents.setdefault(p.source.document, len(documents)) for p in passages])
-    score = table[:, _AT["bigrams"]] + table[:, _AT["words"]]
-    best = np.zeros(len(documents))
-    np.maximum.at(best, numbers, score)
-    table[:, _AT["best"]] = best[numbers] / 2.0
-    table[:, _AT["siblings"]] = np.log(np.bincount(numbers)[numbers]) / 3.0
+def _located(asked: Asked, table: Floats, passages: Sequence[Prepared], same: NDArray[np.bool_]) -> None:
+    """Whether the passage's document speaks of the place that was asked for, or its title of another one."""
+    named = np.array([[place in p.text for place in asked.places] for p in passages], dtype=np.float64)
+    table[:, _AT["place"]] = ((same.astype(np.float64) @ named) > 0.0).mean(1)
+    table[:, _AT["elsewhere"]] = [float(bool(p.places) and not p.places & asked.places) for p in passages]
 
 
 def refine(asked: Asked, passages: Sequence[Prepared], table: Floats, rows: Sequence[int]) -> None:
     """Fill the costly features of these rows of ``table``."""
-    words = " ".join(asked.terms.words)
+    words = asked.terms.words
+    total = sum(map(len, words)) or 1
     for row in rows:
         text = passages[row].text
         table[row, _AT["partial"]] = fuzz.partial_ratio(asked.text, text) / 100.0
-        held = " ".join(w for w in asked.terms.words if w in text)
-        table[row, _AT["tokens"]] = len(held) / max(len(words), 1)
+        table[row, _AT["tokens"]] = sum(len(word) for word in words if word in text) / total
 
 
 # --- weights -----------------------------------------------------------------------------------------------------------
@@ -496,13 +491,17 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class RankerModel:
-    """排序模型: weights with and without the semantic stage, and where they come from."""
+    """排序模型: weights with and without the semantic stage."""
 
     plain: Weights
     semantic: Weights
 
 
-def _vector(named: dict[str, float]) -> Floats:
+def vector(named: dict[str, float]) -> Floats:
+    """Weights by name → shape ``(f,)``; a name that is no feature is an error."""
+    unknown = set(named) - set(FEATURES)
+    if unknown:
+        raise ValueError(f"weights for unknown features: {', '.join(sorted(unknown))}")
     return np.array([named.get(name, 0.0) for name in FEATURES])
 
 
@@ -510,18 +509,18 @@ def _vector(named: dict[str, float]) -> Floats:
 def shipped_ranker() -> RankerModel:
     """The weights that ship (``weights/ranker.json``)."""
     data = json.loads(resources.files("knowledge").joinpath("weights/ranker.json").read_text("utf-8"))
-    ruled = data["ruled"]
-    return RankerModel(
-        plain=Weights(_vector(data["plain"]["first"] | ruled), _vector(data["plain"]["full"] | ruled)),
-        semantic=Weights(_vector(data["semantic"]["first"] | ruled), _vector(data["semantic"]["full"] | ruled)),
+    plain, semantic = (
+        Weights(*(vector(data[kind][stage] | data["ruled"]) for stage in ("first", "full")))
+        for kind in ("plain", "semantic")
     )
+    return RankerModel(plain, semantic)
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """Candidates in the order of their score, with the features behind it."""
 
-    order: NDArray[np.int64]  # (n,) rows of ``table``, best first
+    order: Places  # (n,) rows of ``table``, best first
     scores: Floats  # (n,) by row
     table: Floats  # (n, f)
     full: int  # how many of the first have the costly features

@@ -97,8 +97,14 @@ class Searcher:
         ``expanded`` are words that understanding adds (synonyms, corrections): they find candidates and weigh less.
         ``staff`` lifts the condition on the attribute; ``facets`` adds counts by 要素. Raises ``IndexUnavailable``.
         """
+        return self.find_judged(question, expanded=expanded, staff=staff, facets=facets)[0]
+
+    def find_judged(
+        self, question: Question, *, expanded: Sequence[str] = (), staff: bool = False, facets: bool = False
+    ) -> tuple[Finding, Judged]:
+        """As :meth:`find`, together with everything that both stages know: what evaluation and fitting look at."""
         started = time.perf_counter()
-        judged = self.judge(question, expanded=expanded, staff=staff)
+        judged = self._judge(question, expanded, staff)
         hits = self._hits(judged, question.limit, expanded)
         sure = self._sureness(judged)
         documents, passages = self._shelf.totals()
@@ -119,7 +125,7 @@ class Searcher:
             hits=len(judged.shelved),
             seconds=time.perf_counter() - started,
         )
-        return Finding(
+        finding = Finding(
             query=question.text,
             hits=hits,
             confidence=sure,
@@ -127,9 +133,25 @@ class Searcher:
             suggestions=suggestions,
             facets=_facets(judged.shelved) if facets else (),
         )
+        return finding, judged
 
-    def judge(self, question: Question, *, expanded: Sequence[str] = (), staff: bool = False) -> Judged:
-        """Both stages without the wrapping: what evaluation and fitting look at."""
+    @property
+    def ranker(self) -> ranking.RankerModel:
+        """The weights in use."""
+        return self._ranker
+
+    def with_ranker(self, ranker: ranking.RankerModel) -> Searcher:
+        """The same searcher with other weights."""
+        return Searcher(
+            self._index,
+            self._shelf,
+            semantic=self._semantic,
+            today=self._today,
+            ranker=ranker,
+            confidence=self._confidence,
+        )
+
+    def _judge(self, question: Question, expanded: Sequence[str], staff: bool) -> Judged:
         terms = analysis.question_terms(question.text)
         reference = self._names().named(question.text)
         where = self._where(question.filters, staff)
@@ -183,7 +205,7 @@ class Searcher:
             added = hits / (hits + 1.0)
         if reference.documents:
             named = np.array([float(p.source.document in reference.documents) for p in prepared])
-        return ranking.Extras(semantic, added, named)
+        return ranking.Extras(semantic, added, named, self._today())
 
     def _sureness(self, judged: Judged) -> float:
         if judged.ranked is None or not judged.shelved:
