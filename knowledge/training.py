@@ -67,12 +67,12 @@ class Recipe:
     epochs: int = 6
     batch: int = 1024
     rate: float = 2e-3
-    tuning_epochs: int = 12
+    tuning_epochs: int = 14
     tuning_batch: int = 128
-    tuning_rate: float = 1e-3
+    tuning_rate: float = 2e-3
     negatives: int = 6
-    anchor: float = 30.0
-    thinning: float = 0.0  # share of tokens left out while tuning
+    anchor: float = 3.0
+    thinning: float = 0.25  # share of tokens left out while tuning
     threads: int = 2
 
 
@@ -632,11 +632,13 @@ def reopened(model: SemanticModel) -> Draft:
 # --- the whole way ----------------------------------------------------------------------------------------------------
 
 
-def train(texts: Sequence[Text], pairs: Sequence[Pair], recipe: Recipe, report: Report) -> SemanticModel:
-    """Vectors from texts alone, then tuned on judged pairs where there are any."""
+def train(
+    texts: Sequence[Text], judged: Sequence[Text], pairs: Sequence[Pair], recipe: Recipe, report: Report
+) -> SemanticModel:
+    """Vectors from texts alone, then tuned on pairs where there are any; ``judged`` are the texts they were chosen from."""
     corpus, vocabulary = number(_distinct(texts), recipe.vocabulary - recipe.reserve)
     draft = pretrain(corpus, begin(corpus, vocabulary, recipe), recipe, report)
-    return finished(_tuned(draft, texts, pairs, recipe, report), corpus)
+    return finished(_tuned(draft, judged, pairs, recipe, report), corpus)
 
 
 def train_on(
@@ -649,6 +651,14 @@ def train_on(
     corpus, _ = number(texts, vocabulary=draft.vocabulary)
     draft = pretrain(corpus, draft, recipe, report, anchor=recipe.anchor)
     return finished(_tuned(draft, texts, pairs, recipe, report), corpus)
+
+
+def tuned(
+    model: SemanticModel, texts: Sequence[Text], pairs: Sequence[Pair], recipe: Recipe, report: Report
+) -> SemanticModel:
+    """A finished model tuned on pairs alone."""
+    corpus, _ = number(texts, vocabulary=reopened(model).vocabulary)
+    return finished(_tuned(reopened(model), texts, pairs, recipe, report), corpus)
 
 
 def _distinct(texts: Iterable[Text]) -> Iterator[Text]:

@@ -343,13 +343,13 @@ def test_training_learns_to_find_the_field_and_a_judged_lay_word(tmp_path: Path)
         training.Pair("娃儿念书", f"教育-{n}") for n in range(4)
     ]
     texts = articles()
-    model = training.train(texts, pairs, RECIPE, quiet)
+    model = training.train(texts, texts, pairs, RECIPE, quiet)
     index = SemanticIndex(tmp_path, model)
     index.replace((t.id, t.document, f"{t.title}\n{t.text}") for t in texts)
     index.commit("1")
     assert index.nearest("退休", 1)[0].id.startswith("养老")
     assert index.nearest("娃儿念书", 1)[0].id.startswith("教育"), "a word that no text holds was learned from the pairs"
-    again = training.train(texts, pairs, RECIPE, quiet)
+    again = training.train(texts, texts, pairs, RECIPE, quiet)
     assert np.array_equal(model.table, again.table), "the same seed gives the same vectors"
 
 
