@@ -563,8 +563,8 @@ def _settled(
     if own is None or len(lines) < 6:
         return everywhere
     size = sorted(line.size for line in lines)[len(lines) // 2]
-    filled = sum(1 for line in lines if own[1] - line.x1 <= 0.6 * size)
-    right = own[1] if filled >= max(3, 0.3 * len(lines)) else max(own[1], everywhere[1])
+    filled = sum(1 for line in lines if abs(own[1] - line.x1) <= size)
+    right = own[1] if filled >= max(5, 0.4 * len(lines)) else max(own[1], everywhere[1])
     apart = (own[0] - everywhere[0]) / size
     same_right = abs(right - everywhere[1]) <= 0.6 * size
     return (everywhere[0] if same_right and 0.6 < apart < 3.2 else own[0]), right
@@ -573,22 +573,8 @@ def _settled(
 def _edges_of(lines: Sequence[_Line]) -> tuple[float, float] | None:
     if not lines:
         return None
-    size = sorted(line.size for line in lines)[len(lines) // 2]
-    left = _shared([line.x0 for line in lines], 0.4 * size, lowest=True)
-    right = _shared([line.x1 for line in lines], 0.6 * size, lowest=False)
-    return left, right
-
-
-def _shared(values: Sequence[float], tolerance: float, *, lowest: bool) -> float:
-    """The outermost value; among many, the outermost that several lines share."""
-    ordered = sorted(values, reverse=not lowest)
-    if len(ordered) < 12:
-        return ordered[0]
-    needed = 2 + len(ordered) // 40
-    for value in ordered:
-        if sum(1 for other in ordered if abs(other - value) <= tolerance) >= needed:
-            return value
-    return ordered[0]
+    outliers = len(lines) // 40  # a long formula, a mark in the margin
+    return sorted(line.x0 for line in lines)[outliers], sorted(line.x1 for line in lines)[-1 - outliers]
 
 
 # ---------------------------------------------------------------- paragraphs
@@ -692,4 +678,4 @@ def _continues(last: _Line, line: _Line, *, indents: bool, leading: float) -> bo
             and match_token(last.text) is not None
             and 0 < line.x0 - last.x0 < 3 * line.size
         )
-    return not (ended and numbered and not indents)
+    return not (ended and numbered and not (indents and match_article(line.text) is None))
