@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bot.channels import web, wechat
+from bot.channels.mailbox import Mailbox
 from bot.config import Settings
 from bot.database import migrate, open_engine
 from bot.reception import Limits, Reception
@@ -134,8 +135,15 @@ def office_info(settings: Settings) -> OfficeInfo:
     )
 
 
+def mailbox_of(house: House) -> Mailbox:
+    """县长信箱 over the parts of this house."""
+    office = office_info(house.settings)
+    return Mailbox(house.settings, house.reception, house.book, house.seal, house.engine, office)
+
+
 def asgi(house: House) -> Starlette:
     """The web application of ``bianmin serve``."""
+    mailbox = mailbox_of(house)
     door = wechat.Door(
         house.settings, house.reception, house.book, house.seal, house.engine, documents=house.library.documents
     )
@@ -144,6 +152,7 @@ def asgi(house: House) -> Starlette:
         problems = await anyio.to_thread.run_sync(health, house)
         if door.problem:
             problems.append(door.problem)
+        problems += await anyio.to_thread.run_sync(mailbox.problems)
         if problems:
             return JSONResponse({"status": "failing", "problems": problems}, 503)
         state = await anyio.to_thread.run_sync(house.library.state)
@@ -165,9 +174,11 @@ def asgi(house: House) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = house.settings.server.threads
         workers = [asyncio.create_task(_sweep(house, door.abandoned)), asyncio.create_task(door.run())]
+        mailbox.start()
         try:
             yield
         finally:
+            await anyio.to_thread.run_sync(mailbox.stop)
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
@@ -177,6 +188,7 @@ def asgi(house: House) -> Starlette:
             Route("/healthz", healthz),
             Route("/metrics", metrics),
             *door.routes,
+            *mailbox.routes,
             *web.routes(house.settings, house.reception, house.library, house.book),
         ],
         exception_handlers=web.exception_handlers(house.settings, house.library),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bot.channels.mailbox_store import metadata as mailbox_tables
 from bot.channels.wechat_store import metadata as wechat_tables
 from knowledge.tables import metadata as library_tables
 from register.tables import metadata as register_tables
 
-TARGET = [register_tables, library_tables, wechat_tables]
+TARGET = [register_tables, library_tables, wechat_tables, mailbox_tables]

@@ -439,6 +439,13 @@ class RegisterBook:
             row = self._hot.reply_to.run(cursor, values).fetchone()
         return None if row is None else self._reply(row[1])
 
+    def entry_of(self, channel: Channel, message_key: str) -> int | None:
+        """The entry of a message, for whoever asks how it stands; None when there is none."""
+        with reading(self._reader) as cursor:
+            values = {"of_channel": channel.value, "of_key": _key(message_key)}
+            row = self._hot.reply_to.run(cursor, values).fetchone()
+        return None if row is None else int(row[0])
+
     def shown(self, entry: int) -> Reply | None:
         """The reply of an entry, exactly as shown, to show it to the same citizen again; None while there is none.
 

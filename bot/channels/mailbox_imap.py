@@ -1,0 +1,237 @@
+"""收信: the IMAP side, on the standard library's :mod:`imaplib`. One connection an account, one thread for all.
+
+Reads with BODY.PEEK, so that nothing is marked before it is kept; waits with IDLE (RFC 2177) where the server offers it.
+NetEase (163, 126, yeah.net) refuses SELECT ("Unsafe Login") until a client has said its name with ID (RFC 2971).
+Every failure of the network or the server becomes :class:`MailServerProblem`.
+"""
+
+from __future__ import annotations
+
+import imaplib
+import re
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from bot.config import MailAccountSettings
+from bot.errors import MailServerProblem
+
+TIMEOUT = 30.0
+"""Seconds a server may be silent."""
+
+_SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
+_UID = re.compile(rb"UID (\d+)")
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_IDLE_TAG = b"BMIDLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """取回的邮件: its bytes, cut where it is longer than the cap; ``size`` is the whole."""
+
+    raw: bytes
+    size: int
+
+
+class Folder:
+    """邮箱文件夹: an open folder of one account."""
+
+    def __init__(self, account: MailAccountSettings) -> None:
+        """Connect, log in and open the folder. Raises :class:`MailServerProblem`."""
+        self._account = account
+        self._idling = False
+        with _problems(f"IMAP {account.imap_host}:{account.imap_port}"):
+            self._imap: Any = _connect(account)
+        try:
+            with _problems(f"IMAP {account.imap_host}:{account.imap_port}"):
+                self._log_in()
+        except MailServerProblem:
+            self.close()
+            raise
+
+    def _log_in(self) -> None:
+        account, imap = self._account, self._imap
+        if account.imap_tls == "starttls":
+            imap.starttls(ssl.create_default_context())
+        imap.login(account.imap_user or account.address, account.imap_password)
+        # Capabilities differ before and after login (RFC 3501 6.2.3).
+        kind, data = imap.capability()
+        self._capabilities = (data[-1] or b"").decode("ascii", "replace").upper().split() if kind == "OK" else []
+        if "ID" in self._capabilities:
+            imap.xatom("ID", '("name" "bianmin" "vendor" "bianmin")')
+        kind, data = imap.select(_quoted(account.folder))
+        if kind != "OK":
+            raise MailServerProblem(f"IMAP folder '{account.folder}' cannot be opened: {_text(data)}")
+        answer = imap.response("UIDVALIDITY")[1]
+        self.uidvalidity = int(answer[0]) if answer and answer[0] else 0
+
+    @property
+    def can_idle(self) -> bool:
+        """Whether the server tells of new mail by itself."""
+        return "IDLE" in self._capabilities
+
+    def uids(self, after: int, since: date | None = None, *, unseen: bool = False) -> list[int]:
+        """UIDs above ``after``, rising; ``since`` keeps those that arrived on or after a day."""
+        criteria = ["UID", f"{after + 1}:*"]
+        if since is not None:
+            criteria += ["SINCE", f"{since.day:02d}-{_MONTHS[since.month - 1]}-{since.year}"]
+        if unseen:
+            criteria.append("UNSEEN")
+        with self._speaking():
+            data = self._ok(self._imap.uid("SEARCH", *criteria))
+        found = b" ".join(piece for piece in data if isinstance(piece, bytes)).split()
+        # "5:*" names the last mail even when its UID is below 5 (RFC 3501 6.4.8).
+        return sorted({int(uid) for uid in found if uid.isdigit() and int(uid) > after})
+
+    def fetch(self, uid: int, cap: int) -> Fetched | None:
+        """The mail, at most its first ``cap`` bytes; None when it is no longer there or the server will not give it."""
+        with self._speaking():
+            size = self._size(uid)
+            if size is None:
+                return None
+            part = f"BODY.PEEK[]<0.{cap}>" if size > cap else "BODY.PEEK[]"
+            kind, data = self._imap.uid("FETCH", str(uid), f"({part})")
+        if kind != "OK":
+            return None
+        for piece in data:
+            if isinstance(piece, tuple) and len(piece) >= 2 and isinstance(piece[1], bytes):
+                return Fetched(piece[1], size)
+        return None
+
+    def _size(self, uid: int) -> int | None:
+        kind, data = self._imap.uid("FETCH", str(uid), "(RFC822.SIZE)")
+        if kind != "OK":
+            return None
+        for piece in data:
+            line = piece[0] if isinstance(piece, tuple) else piece
+            if isinstance(line, bytes):
+                named, found = _UID.search(line), _SIZE.search(line)
+                if found and named and int(named.group(1)) == uid:
+                    return int(found.group(1))
+        return None
+
+    def mark_seen(self, uid: int) -> None:
+        """Show people who look into the account that the mail has been taken in; a read-only folder is left as it is."""
+        with self._speaking():
+            self._imap.uid("STORE", str(uid), "+FLAGS.SILENT", "(\\Seen)")
+
+    # ---- waiting ---------------------------------------------------------------------------------------------
+
+    def start_idle(self) -> None:
+        """Ask to be told of new mail."""
+        with self._speaking():
+            self._imap.send(_IDLE_TAG + b" IDLE\r\n")
+            while True:
+                line = self._imap.readline()
+                if line.startswith(b"+"):
+                    self._idling = True
+                    return
+                if not line or line.startswith(_IDLE_TAG):
+                    raise MailServerProblem("the server offered IDLE and refused it")
+
+    def stop_idle(self) -> None:
+        """Go back to speaking."""
+        if not self._idling:
+            return
+        self._idling = False
+        with self._speaking():
+            self._imap.send(b"DONE\r\n")
+            while True:
+                line = self._imap.readline()
+                if not line:
+                    raise MailServerProblem("the connection was closed while waiting for mail")
+                if line.startswith(_IDLE_TAG):
+                    return
+
+    @property
+    def socket(self) -> socket.socket:
+        """To wait on."""
+        sock: socket.socket = self._imap.socket()
+        return sock
+
+    def close(self) -> None:
+        """Leave, whatever the state of the connection."""
+        try:
+            if self._idling:
+                self._imap.send(b"DONE\r\n")
+            self._imap.shutdown()
+        except (OSError, imaplib.IMAP4.error):
+            return  # it is being given up anyway
+
+    def _ok(self, answer: tuple[str, list[Any]]) -> list[Any]:
+        kind, data = answer
+        if kind != "OK":
+            raise MailServerProblem(f"the IMAP server answered {kind}: {_text(data)}")
+        return data
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        with _problems(f"IMAP {self._account.imap_host}:{self._account.imap_port}"):
+            yield
+
+
+def wait(folders: Sequence[Folder], seconds: float, stopped: Callable[[], bool]) -> None:
+    """Until one of the idling ``folders`` has news, ``seconds`` have passed, or it is time to stop."""
+    deadline = time.monotonic() + seconds
+    idling: list[Folder] = []
+    try:
+        for folder in folders:
+            if folder.can_idle:
+                folder.start_idle()
+                idling.append(folder)
+        sockets = [folder.socket for folder in idling]
+        while (left := deadline - time.monotonic()) > 0 and not stopped():
+            step = min(left, 0.5)
+            if any(isinstance(s, ssl.SSLSocket) and s.pending() for s in sockets):
+                break
+            if not sockets:
+                time.sleep(step)
+            elif select.select(sockets, [], [], step)[0]:
+                break
+    finally:
+        for folder in idling:
+            folder.stop_idle()
+
+
+def _connect(account: MailAccountSettings) -> imaplib.IMAP4:
+    if account.imap_tls == "ssl":
+        return imaplib.IMAP4_SSL(
+            account.imap_host, account.imap_port, ssl_context=ssl.create_default_context(), timeout=TIMEOUT
+        )
+    return imaplib.IMAP4(account.imap_host, account.imap_port, timeout=TIMEOUT)
+
+
+@contextmanager
+def _problems(where: str) -> Iterator[None]:
+    """Foreign errors in our own name. imaplib raises its own kinds, sockets theirs, and bad answers anything."""
+    try:
+        yield
+    except MailServerProblem:
+        raise
+    except imaplib.IMAP4.error as error:
+        raise MailServerProblem(f"{where}: {_short(error)}; check address, user and password") from error
+    except (OSError, EOFError) as error:
+        raise MailServerProblem(f"{where}: {_short(error)}; check that the server can be reached") from error
+    except (ValueError, TypeError, IndexError, AttributeError, UnicodeError) as error:
+        raise MailServerProblem(f"{where}: an answer that is no IMAP ({_short(error)})") from error
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+def _text(data: list[Any]) -> str:
+    return " ".join(piece.decode("utf-8", "replace") for piece in data if isinstance(piece, bytes))[:160]
+
+
+def _quoted(folder: str) -> str:
+    name = (
+        folder.encode("utf-7").decode("ascii").replace("+", "&").replace("/", ",") if not folder.isascii() else folder
+    )
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
