@@ -28,6 +28,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from bot import mailbox_commands
 from bot.app import House, asgi, build, health, make_composer, office_info
 from bot.channels.api import finding_json, reply_json
 from bot.channels.wechat_client import WeChatApi
@@ -457,6 +458,10 @@ def _claim(host: str, port: int) -> None:
             ) from error
 
 
+def _mailbox(args: argparse.Namespace, settings: Settings) -> int:
+    return mailbox_commands.run(args, settings, lambda value, lines: _emit(args, value, lines))
+
+
 def _wechat_menu(args: argparse.Namespace, settings: Settings) -> int:
     """Set the account's menu to that of the configuration, or show what WeChat holds."""
     own = settings.wechat
@@ -582,10 +587,7 @@ def _train(args: argparse.Namespace, settings: Settings) -> int:
         target = args.out or settings.data.folder / semantic.OWN_MODEL
         recipe = replace(recipe, epochs=args.epochs or 4, rate=5e-4, batch=256)
     else:
-        files = [list(training.read_texts(path)) for path in args.texts]
-        texts = [text for file in files for text in file]
-        wanted = {pair.passage for pair in pairs}
-        judged = [text for file in files if any(t.id in wanted for t in file) for text in file]
+        texts = [t for path in args.texts for t in training.read_texts(path)]
         base, target = None, args.out
         recipe = replace(recipe, epochs=args.epochs or recipe.epochs)
     if len(texts) < 2:
@@ -600,7 +602,7 @@ def _train(args: argparse.Namespace, settings: Settings) -> int:
             bar.update(tasks[what], completed=step, description=f"{what} {loss:.3f}" if loss else what)
 
         if base is None:
-            model = training.train(texts, judged, pairs, recipe, report)
+            model = training.train(texts, pairs, recipe, report)
         else:
             model = training.train_on(base, texts, pairs, recipe, report)
     semantic.save_model(model, target)
@@ -736,6 +738,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("wechat", _wechat_menu, "the WeChat account's menu: wechat menu push|show")
     sub.add_argument("what", choices=["menu"])
     sub.add_argument("action", choices=["push", "show"])
+
+    sub = command("mailbox", _mailbox, "look after the county mailbox: take in, answer, send; quarantine and drafts")
+    mailbox_commands.arguments(sub)
 
     sub = command("check", _check, "say whether the house is in order")
     sub.add_argument("--repair", action="store_true", help="rebuild the index where it is missing or damaged")
