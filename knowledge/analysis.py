@@ -18,6 +18,7 @@ from typing import Any
 import rjieba
 
 __all__ = [
+    "MOST_CHARACTERS",
     "VERSION",
     "Terms",
     "bare_question",
@@ -29,6 +30,9 @@ __all__ = [
 
 VERSION = "1"
 """Changes with every change of the tokens: an index built by another version is built again."""
+
+MOST_CHARACTERS = 2000
+"""Characters of a question that are looked at."""
 
 _DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _UNITS = {"十": 10, "百": 100, "千": 1000}
@@ -188,6 +192,12 @@ class Terms:
 
 
 def question_terms(text: str, most: int = 96) -> Terms:
-    """Tokens of a question as typed; at most ``most`` of each kind (a 10,000-character mail is cut, not refused)."""
-    bare = bare_question(normalise(text[: most * 40]))
-    return Terms(tuple(dict.fromkeys(words(bare)))[:most], tuple(dict.fromkeys(bigrams(bare)))[:most])
+    """Tokens of a question as typed; at most ``most`` of each kind (a 10,000-character mail is cut, not refused).
+
+    A question of function words alone has none.
+    """
+    bare = bare_question(normalise(text[:MOST_CHARACTERS]))
+    found = tuple(dict.fromkeys(words(bare)))[:most]
+    if not found and STOP_WORDS.issuperset(c for c in bare if _USEFUL.match(c)):
+        return Terms((), ())
+    return Terms(found, tuple(dict.fromkeys(bigrams(bare)))[:most])

@@ -35,6 +35,7 @@ Places = NDArray[np.int64]
 
 AVERAGE = 200.0  # characters of a passage of ordinary length
 WINDOW = 48  # characters of about one sentence
+MOST_COMPARED = 120  # characters of a question that are compared letter by letter
 FULL = 30  # candidates that are given the costly features
 
 LABELS = {
@@ -195,7 +196,7 @@ class Asked:
 
 def ask(question: str, terms: analysis.Terms, frequencies: Frequencies) -> Asked:
     """Prepare a question. ``terms`` and ``frequencies`` belong together."""
-    full = analysis.normalise(question)
+    full = analysis.normalise(question[: analysis.MOST_CHARACTERS])
     text = analysis.bare_question(full)
     known, passages = background(), frequencies.passages
     word_idf = weights(terms.words, frequencies.words, passages, known.words, known.passages)
@@ -229,7 +230,8 @@ def ask(question: str, terms: analysis.Terms, frequencies: Frequencies) -> Asked
     grams = np.zeros((len(rows), 6))
     for place, (weight, kind) in enumerate(rows):
         grams[place, 0] = grams[place, 1 + kind] = weight
-    chains, singles = [], []
+    chains: list[tuple[tuple[int, ...], float]] = []
+    singles: list[tuple[int, float]] = []
     for word, idf in zip(terms.words, word_idf, strict=True):
         parts = tuple(columns.get(word[i : i + 2], -1) for i in range(len(word) - 1))
         if not parts:
@@ -472,9 +474,10 @@ def refine(asked: Asked, passages: Sequence[Prepared], table: Floats, rows: Sequ
     """Fill the costly features of these rows of ``table``."""
     words = asked.terms.words
     total = sum(map(len, words)) or 1
+    short = asked.text[:MOST_COMPARED]
     for row in rows:
         text = passages[row].text
-        table[row, _AT["partial"]] = fuzz.partial_ratio(asked.text, text) / 100.0
+        table[row, _AT["partial"]] = fuzz.partial_ratio(short, text) / 100.0
         table[row, _AT["tokens"]] = sum(len(word) for word in words if word in text) / total
 
 
