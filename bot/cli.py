@@ -587,7 +587,10 @@ def _train(args: argparse.Namespace, settings: Settings) -> int:
         target = args.out or settings.data.folder / semantic.OWN_MODEL
         recipe = replace(recipe, epochs=args.epochs or 4, rate=5e-4, batch=256)
     else:
-        texts = [t for path in args.texts for t in training.read_texts(path)]
+        files = [list(training.read_texts(path)) for path in args.texts]
+        texts = [text for file in files for text in file]
+        wanted = {pair.passage for pair in pairs}
+        judged = [text for file in files if any(t.id in wanted for t in file) for text in file]
         base, target = None, args.out
         recipe = replace(recipe, epochs=args.epochs or recipe.epochs)
     if len(texts) < 2:
@@ -602,7 +605,7 @@ def _train(args: argparse.Namespace, settings: Settings) -> int:
             bar.update(tasks[what], completed=step, description=f"{what} {loss:.3f}" if loss else what)
 
         if base is None:
-            model = training.train(texts, pairs, recipe, report)
+            model = training.train(texts, judged, pairs, recipe, report)
         else:
             model = training.train_on(base, texts, pairs, recipe, report)
     semantic.save_model(model, target)
