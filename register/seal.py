@@ -1,7 +1,7 @@
 """封存: encryption of personal data at rest, and pseudonyms (个保法 art. 51: 加密、去标识化).
 
-One secret, ``BIANMIN_REGISTER__ENCRYPTION_KEY``, from which two keys are derived with HKDF: one for Fernet
-(AES-128-CBC with HMAC-SHA256), one for the HMAC of pseudonyms. Fernet's own form of key is not demanded, so that an
+One secret, ``BIANMIN_REGISTER__ENCRYPTION_KEY``, from which three keys are derived with HKDF: one for Fernet
+(AES-128-CBC with HMAC-SHA256), one for the HMAC of pseudonyms, one for the HMAC of signed addresses. Fernet's own form of key is not demanded, so that an
 office may use any long passphrase; without one a random key is kept in the data folder.
 """
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class Seal:
     """封条: closes and opens personal data, and gives people names that say nothing about them."""
 
-    __slots__ = ("_fernet", "_pseudonyms")
+    __slots__ = ("_fernet", "_pseudonyms", "_signatures")
 
     def __init__(self, key: str) -> None:
         """``key`` is any secret text of at least 16 characters. Raises :class:`SealBroken` when it is shorter."""
@@ -42,6 +42,7 @@ class Seal:
             )
         self._fernet = Fernet(base64.urlsafe_b64encode(_derive(key, b"bianmin register seal")))
         self._pseudonyms = hmac.new(_derive(key, b"bianmin register pseudonym"), digestmod=hashlib.sha256)
+        self._signatures = hmac.new(_derive(key, b"bianmin register signature"), digestmod=hashlib.sha256)
 
     def close(self, text: str) -> str:
         """The sealed form of ``text``, printable ASCII; different each time."""
@@ -62,6 +63,16 @@ class Seal:
         mac = self._pseudonyms.copy()
         mac.update(text.encode("utf-8", "surrogatepass"))
         return mac.hexdigest()[:32]
+
+    def sign(self, text: str) -> str:
+        """签名: 43 characters that may stand in an address; only this house can make them for ``text``."""
+        mac = self._signatures.copy()
+        mac.update(text.encode("utf-8", "surrogatepass"))
+        return base64.urlsafe_b64encode(mac.digest()).rstrip(b"=").decode("ascii")
+
+    def signed(self, text: str, signature: str) -> bool:
+        """Whether ``signature`` is ours for ``text``; takes the same time whatever is wrong with it."""
+        return hmac.compare_digest(self.sign(text).encode(), signature.encode("utf-8", "surrogatepass"))
 
 
 def load_or_create(key: str, folder: Path) -> Seal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -669,6 +670,18 @@ def test_moments_are_kept_to_the_microsecond_whatever_their_zone() -> None:
 
 
 # ---- seal ----------------------------------------------------------------------------------------------------
+
+
+def test_a_signature_is_ours_for_its_own_text_only() -> None:
+    seal = Seal(KEY)
+    signature = seal.sign("share:7:20800")
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", signature)
+    assert seal.signed("share:7:20800", signature)
+    assert not seal.signed("share:8:20800", signature)
+    assert not Seal("another key, also long").signed("share:7:20800", signature)
+    for wrong in ("", signature[:-1], signature + "=", "签名", "\udc80"):
+        assert not seal.signed("share:7:20800", wrong)
+    assert seal.pseudonym("x") not in seal.sign("x"), "the two have keys of their own"
 
 
 def test_a_seal_opens_with_its_own_key_only() -> None:
