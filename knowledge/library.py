@@ -737,7 +737,7 @@ class Library:
         with self._engine.connect() as connection:
             documents, passages, as_of = store.totals(connection)
             version, changed = store.library_version(connection)
-            waiting = sum(r["stage"] == Stage.DRAFT.value for r in store.all_documents(connection, staff=True))
+            waiting = store.drafts(connection)
         return LibraryState(
             documents=documents,
             passages=passages,

@@ -250,6 +250,12 @@ def totals(connection: Connection) -> tuple[int, int, date | None]:
     return int(documents), int(passages), beijing_day(as_of) if as_of else None
 
 
+def drafts(connection: Connection) -> int:
+    """How many documents wait for a person."""
+    query = select(func.count()).where(t.documents.c.stage == Stage.DRAFT.value)
+    return int(connection.execute(query).scalar_one())
+
+
 def beijing_day(instant: datetime) -> date:
     """The Beijing date of an instant."""
     from zoneinfo import ZoneInfo
