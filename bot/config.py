@@ -59,6 +59,16 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSettings:
+    """网站: where the citizen's pages may be shown, how long a shared answer lives, the kiosk."""
+
+    embed_origins: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    share_days: int = 30
+    kiosk_reset_seconds: int = 60
+
+
+@dataclass(frozen=True, slots=True)
 class OfficeSettings:
     """The office that answers, as citizens read it."""
 
@@ -185,6 +195,7 @@ class Settings:
     database: DatabaseSettings = DatabaseSettings()
     index: IndexSettings = IndexSettings()
     server: ServerSettings = ServerSettings()
+    web: WebSettings = WebSettings()
     office: OfficeSettings = OfficeSettings()
     answers: AnswersSettings = AnswersSettings()
     conversation: ConversationSettings = ConversationSettings()
@@ -320,6 +331,7 @@ def _check(settings: Settings, where: str) -> None:
         raise ConfigError(f"{where} [server]: port must lie between 1 and 65535")
     if not 0 <= settings.answers.choices_at <= settings.answers.answer_at <= 1:
         raise ConfigError(f"{where} [answers]: 0 <= choices_at <= answer_at <= 1 must hold")
+    _check_web(settings.web, where)
     _check_mailbox(settings.mailbox, where)
     if settings.wechat.aes_key and len(settings.wechat.aes_key) != 43:
         raise ConfigError("BIANMIN_WECHAT__AES_KEY must have 43 characters (EncodingAESKey of the account's 基本配置)")
@@ -329,6 +341,24 @@ def _check(settings: Settings, where: str) -> None:
         )
     if settings.wechat.app_id and not settings.wechat.token:
         raise ConfigError("BIANMIN_WECHAT__APP_ID is set but BIANMIN_WECHAT__TOKEN is missing; set the callback token")
+
+
+def _check_web(web: WebSettings, where: str) -> None:
+    for key in ("embed_origins", "cors_origins"):
+        for origin in getattr(web, key):
+            # Anything else would be read by browsers as something else, or let a word slip into a header.
+            if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", origin) and (key, origin) != (
+                "cors_origins",
+                "*",
+            ):
+                raise ConfigError(
+                    f"{where} [web]: {key} holds origins like 'https://www.example.gov.cn' "
+                    f"(no path, no slash at the end), not '{origin}'"
+                )
+    if not 1 <= web.share_days <= 3650:
+        raise ConfigError(f"{where} [web]: share_days must lie between 1 and 3650")
+    if not 15 <= web.kiosk_reset_seconds <= 3600:
+        raise ConfigError(f"{where} [web]: kiosk_reset_seconds must lie between 15 and 3600")
 
 
 def _check_mailbox(mailbox: MailboxSettings, where: str) -> None:
