@@ -81,7 +81,11 @@ def _effective_sentence(
         if not found:
             continue
         before = text[start:since]
-        own = _SUBJECT.search(before) is not None or len(before.strip()) <= 1 or "现予公布" in before
+        own = (
+            _SUBJECT.search(before) is not None
+            or len(before.strip()) <= 1
+            or before.endswith(("现予公布，", "通过，", "予以公布，"))
+        )
         if not own or (re.search(r"《[^》]*》[^，。]{0,12}$", before) and not re.search(r"本|印发|现予", before)):
             continue
         day = _day_of(found["when"], written_on, printed_on, published_on)

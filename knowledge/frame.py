@@ -17,7 +17,7 @@ from knowledge.headings import Style, match_article, match_token
 from knowledge.lines import Line
 from knowledge.model import DisclosureAttribute
 from knowledge.numbers import find_numbers, only_number
-from knowledge.readers.fields import labelled
+from knowledge.readers.fields import labelled, labelled_fields
 
 GENRE = (
     "通知|通告|公告|通报|报告|请示|批复|复函|意见|函|纪要|决定|决议|命令|令|公报|议案|办法|规定|规则|细则|条例|法典|法|解释|方案|预案|规划|计划"
@@ -257,14 +257,18 @@ def _take_head(lines: list[Line], frame: Frame, known_title: str) -> list[Line]:
         text = line.text
         if line.is_row:
             break
-        name, value = labelled(text)
-        if not title and name and len(text) < 200:
-            frame.labels.setdefault(name, value)
+        whole = bool(title) and _is_complete("".join(part.text for part in title))
+        printed = labelled_fields(text) if not title or whole else {}
+        if printed or (not title and labelled(text)[0]):
+            for name, value in printed.items():
+                frame.labels.setdefault(name, value)
+        elif whole and only_date(text) is not None and "年" not in text:
+            frame.labels.setdefault("发布日期", text)
         elif _URGENCY.match(text) or _SIGNER.match(text) or (place < 4 and _COPY_NUMBER.match(text)):
             pass
         elif (number := only_number(text)) is not None and not frame.number:
             frame.number = number.canonical
-        elif _RED_HEAD.match(text) and not (title and _is_complete("".join(part.text for part in title))):
+        elif _RED_HEAD.match(text) and not whole:
             frame.set_aside.extend(part.text for part in title)
             title = []
             frame.red_head = re.sub(r"\s|文件$|公报$", "", text)
@@ -273,7 +277,7 @@ def _take_head(lines: list[Line], frame: Frame, known_title: str) -> list[Line]:
             and not line.level
             and _ORDER_HEAD.match(text)
             and place + 1 < len(lines)
-            and re.match(r"^[（(]?\s*第\s*[\d一二三四五六七八九十百]+\s*号", lines[place + 1].text)
+            and re.match(r"^[（(〔\[]?\s*第\s*[\d一二三四五六七八九十百]+\s*号", lines[place + 1].text)
         ):
             found = find_numbers(text + lines[place + 1].text)
             frame.order, frame.red_head = True, re.sub(r"\s|令$|公告$", "", text)
@@ -288,7 +292,7 @@ def _take_head(lines: list[Line], frame: Frame, known_title: str) -> list[Line]:
             held.append(line)  # 总则 of a code, printed above the history
             place += 1
             continue
-        elif not _is_title_line(line, title, lines[place + 1 : place + 3]):
+        elif not _is_title_line(line, title):
             break
         else:
             title.append(line)
@@ -308,7 +312,7 @@ def _is_history(text: str) -> bool:
     return bool(_HISTORY.search(text)) or text[:1] in "（("
 
 
-def _is_title_line(line: Line, title: list[Line], following: Sequence[Line]) -> bool:
+def _is_title_line(line: Line, title: list[Line]) -> bool:
     text = line.text
     joined = "".join(part.text for part in title)
     if title and _is_complete(joined):
@@ -329,7 +333,6 @@ def _is_title_line(line: Line, title: list[Line], following: Sequence[Line]) -> 
     if not title:
         return len(text) >= 2
     # A title already begun goes on while it is not complete and the lines stay short.
-    del following
     return len(text) <= 50 and len(title) < 6
 
 
@@ -459,10 +462,12 @@ def _split_parts(lines: list[Line], frame: Frame, known_title: str) -> None:
     main, attachments = _take_attachments(lines[start:], frame)
     if frame.written_on is None:
         main = _take_signature(main, frame)
+    if start and not main and len(attachments) == 1 and attachments[0].name == "附件":
+        main = attachments.pop().lines  # the very text that the notice issues
     if main:
         frame.parts.append(Part("", main))
     if listed:
-        frame.parts.append(Part(ATTACHMENT_LIST, listed))
+        frame.parts.insert(1 if start else len(frame.parts), Part(ATTACHMENT_LIST, listed))
     for part in attachments:
         part.lines = _take_signature(part.lines, frame) if frame.written_on is None else part.lines
         if part.lines or part.title:
@@ -553,8 +558,11 @@ def _take_signature(lines: list[Line], frame: Frame) -> list[Line]:
             continue
         if place == 0 or match_article(lines[place].text):
             return lines
-        before = _sign(lines[: place + 1], frame)
-        return [*before, *lines[place + 1 :]]
+        before, after = _sign(lines[: place + 1], frame), lines[place + 1 :]
+        while after and not frame.signers and not after[0].is_row and (organs := organs_of(after[0].text)):
+            frame.signers = organs  # some pages print the name below the date
+            frame.set_aside.append(after.pop(0).text)
+        return [*before, *after]
     return lines
 
 

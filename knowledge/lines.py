@@ -1,7 +1,7 @@
 """Lines of a document as a person reads them: page furniture dropped, broken lines joined.
 
 Dropped, and listed among the lines set aside: page numbers (「- 1 -」, 「第1页 共3页」), rules, running heads that a PDF
-repeats on most pages. Removed inside a line: Markdown ``**`` and bookmarks (``[bookmark: _GoBack]``).
+repeats on most pages, and what a copied web page shows around its text (当前位置, 分享到, 【打印】). Removed inside a line: Markdown ``**`` and bookmarks (``[bookmark: _GoBack]``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,12 @@ _BOOKMARK = re.compile(r"\[bookmark:[^\]\n]{0,80}\]|\*\*|__(?=\S)|[\u200b\u200c\
 _PAGE_NUMBER = re.compile(
     r"^[\s\u3000]*(?:[-—–－─·•]{1,3}\s*\d{1,4}\s*[-—–－─·•]{1,3}|第\s*\d{1,4}\s*页(?:\s*[,，/]?\s*共\s*\d{1,4}\s*页)?"
     r"|\d{1,4}\s*/\s*\d{1,4})[\s\u3000]*$"
+)
+# Lines of a web page that came along when its text was copied.
+_PAGE_WORDS = re.compile(
+    r"^(?:(?:首\s*页|当前位置|您(?:当前|现在)?(?:所在)?的?(?:所在)?位置(?:是)?)\s*[：:>＞»›/].{0,80}|分享(?:到|至)?\s*[：:].{0,40}"
+    r"|(?:[【\[]\s*(?:打印|关闭|返回|收藏|字体|大中小|纠错|我要纠错|打印本页|关闭窗口|关闭本页|返回顶部|打印页面)\s*[】\]]\s*)+"
+    r"|扫一扫在手机(?:上)?打开当前页面?|(?:浏览|点击|阅读)(?:次数|量|数)?\s*[：:]\s*\d*\s*次?|字体(?:大小)?\s*[：:].{0,16})$"
 )
 _BARE_NUMBER = re.compile(r"^\s*\d{1,4}\s*$")
 _MARKS = re.compile(r"[（(《〔）)》〕]")
@@ -235,7 +241,8 @@ def _without_furniture(blocks: Sequence[Block]) -> tuple[list[Block], list[str]]
     for block in blocks:
         text = block.text.strip()
         bare = paged and bool(_BARE_NUMBER.match(text)) and block.kind is not BlockKind.ROW
-        if block.kind is BlockKind.RULE or _PAGE_NUMBER.match(text) or bare or (block.page > 1 and text in repeated):
+        furniture = _PAGE_NUMBER.match(text) or (len(text) < 120 and _PAGE_WORDS.match(text))
+        if block.kind is BlockKind.RULE or furniture or bare or (block.page > 1 and text in repeated):
             if text:
                 dropped.append(text)
             continue

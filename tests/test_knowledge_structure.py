@@ -323,6 +323,51 @@ def test_the_kind_follows_from_the_title(title: str, kind: DocumentKind) -> None
     assert parsed(f"{title}\n第一条 甲事项。\n第二条 乙事项。\n").document.kind is kind
 
 
+def test_a_page_copied_as_text_gives_up_its_fields_and_its_furniture() -> None:
+    text = (
+        "首页 > 政务公开 > 政策文件\n索 引 号：QH01/2026-12\n发布机构：青禾县人民政府办公室　　成文日期：2026-03-05\n"
+        "关于做好供暖工作的通知\n发布时间：2026-03-09 10:20 来源：县政府办公室 浏览次数：35次\n青政办发〔2026〕5号\n"
+        "各乡镇人民政府：\n一、供暖时间。11月1日起。\n二、供暖费用。按平方米计。\n分享到：微信 微博\n【打印本页】 【关闭窗口】\n"
+    )
+    result = parsed(text)
+    document = result.document
+    assert (document.title, document.number) == ("关于做好供暖工作的通知", "青政办发〔2026〕5号")
+    assert (document.index_number, document.issuer) == ("QH01/2026-12", "青禾县人民政府办公室")
+    assert (document.written_on, document.published_on) == (date(2026, 3, 5), date(2026, 3, 9))
+    assert [p.text for p in result.passages] == ["一、供暖时间。11月1日起。", "二、供暖费用。按平方米计。"]
+
+
+def test_the_only_attachment_of_a_notice_is_the_text_that_it_issues() -> None:
+    text = (
+        "青禾县人民政府办公室\n关于印发青禾县出庭应诉工作规定的通知\n（青政办发〔2026〕11号）\n各乡镇人民政府：\n现印发给你们。\n"
+        "附件：青禾县出庭应诉工作规定\n青禾县人民政府办公室\n2026年3月5日\n附件\n青禾县出庭应诉工作规定\n第一条 甲。\n第二条 乙。\n"
+    )
+    result = parsed(text)
+    assert result.document.number == "青政办发〔2026〕11号"
+    assert [(p.part, p.locator) for p in result.passages] == [
+        ("通知", "正文"),
+        ("通知", "附件说明"),
+        ("", "第一条"),
+        ("", "第二条"),
+    ]
+
+
+def test_an_organ_below_the_date_is_the_issuer() -> None:
+    assert parsed("关于预算执行的公示\n现公示如下。\n2026年7月10日\n青禾县财政局\n").document.issuer == "青禾县财政局"
+
+
+def test_an_announcement_of_the_peoples_congress_brings_a_regulation_into_force() -> None:
+    text = (
+        "青禾县人民代表大会常务委员会公告\n〔第3号〕\n《青禾县城市管理条例》已于2026年1月10日通过，自2026年7月1日起施行。\n"
+        "青禾县人民代表大会常务委员会\n2026年3月1日\n青禾县城市管理条例\n（2026年1月10日青禾县第十届人民代表大会通过）\n"
+        "第一条 甲。\n第二条 乙。\n"
+    )
+    document = parsed(text).document
+    assert (document.title, document.kind) == ("青禾县城市管理条例", DocumentKind.LAW)
+    assert document.number == "青禾县人民代表大会常务委员会公告第3号"
+    assert document.effective_on == date(2026, 7, 1)
+
+
 # ---------------------------------------------------------------- items
 
 

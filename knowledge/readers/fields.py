@@ -54,6 +54,20 @@ def labelled(text: str) -> tuple[str, str]:
     return (name, tidy_value(match[2])) if name else ("", "")
 
 
+def labelled_fields(text: str) -> dict[str, str]:
+    """Every field of a line that prints several (「发布日期：2026-03-09　来源：县政府办」), empty for any other line."""
+    if len(text) > 400 or not labelled(text)[0]:
+        return {}
+    starts = [match for match in _INNER.finditer(text) if match.start() == 0 or text[match.start() - 1].isspace()]
+    found: dict[str, str] = {}
+    for number, match in enumerate(starts):
+        end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
+        name, value = field_of(match[1]), tidy_value(text[match.end() : end])
+        if name and value:
+            found.setdefault(name, value)
+    return found
+
+
 def tidy_value(text: str) -> str:
     """One line, ordinary spaces, no space at the ends."""
     return re.sub(r"[\s\xa0\u3000]+", " ", text).strip()
