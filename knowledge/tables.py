@@ -136,3 +136,34 @@ events = Table(
     Column("detail", Text, nullable=False),
     Index("ix_library_events_document", "document"),
 )
+
+crawl_runs = Table(
+    "crawl_runs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("site", String(200), nullable=False),
+    Column("started_at", String(40), nullable=False),
+    Column("finished_at", String(40), nullable=False),  # empty: goes on with the next call
+)
+
+crawl_pages = Table(
+    "crawl_pages",
+    metadata,
+    Column("url", String(500), primary_key=True),
+    Column("site", String(200), nullable=False),
+    Column("kind", String(10), nullable=False),  # column | article
+    Column("state", String(10), nullable=False),  # waiting | saved | done | failed | vanished
+    Column("run", Integer, nullable=False),  # the last run that came across it
+    Column("depth", Integer, nullable=False),
+    Column("barren", Integer, nullable=False),
+    Column("found_on", Text, nullable=False),
+    Column("etag", Text, nullable=False),
+    Column("last_modified", Text, nullable=False),
+    Column("text_hash", String(64), nullable=False),
+    Column("file", Text, nullable=False),
+    Column("document", String(48), nullable=False),
+    Column("fetched_at", String(40), nullable=False),
+    Column("note", Text, nullable=False),
+    Index("ix_crawl_pages_site", "site", "run", "state"),
+    Index("ix_crawl_pages_text_hash", "text_hash"),
+)
