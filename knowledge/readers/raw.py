@@ -19,7 +19,10 @@ class BlockKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One paragraph, heading or table row. ``hard_wrapped`` lines are joined by the parser."""
+    """One paragraph, heading or table row. ``hard_wrapped`` lines are joined by the parser.
+
+    ``level`` is 1 to 6 for a heading; 1 on a row says that this row opens a new table.
+    """
 
     text: str
     kind: BlockKind = BlockKind.PARAGRAPH
