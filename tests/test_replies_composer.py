@@ -402,3 +402,14 @@ def test_samples_are_named_for_what_they_show() -> None:
     for sample in SAMPLES:
         wording = f"/{sample.decision.variant}" if sample.decision.variant else ""
         assert sample.name.split(" ")[0] in (sample.decision.kind.value, f"{sample.decision.kind.value}{wording}")
+
+
+@pytest.mark.parametrize("channel", [Channel.WEB, Channel.KIOSK])
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_where_there_are_buttons_nobody_is_told_to_reply(sample: Sample, channel: Channel) -> None:
+    shown = COMPOSER.compose(sample.decision, channel=channel)
+    if sample.decision.kind is ReplyKind.CHOICES:
+        assert "点一下" in shown.lead
+        assert "点一下" not in COMPOSER.compose(sample.decision, channel=Channel.WECHAT).lead
+    if sample.decision.kind in (ReplyKind.CHOICES, ReplyKind.CLARIFY, ReplyKind.MENU):
+        assert "回复" not in shown.text
