@@ -644,23 +644,31 @@ def _uses_indents(lines: Sequence[_Line]) -> bool:
     return indented * 12 >= len(text)
 
 
-def _leading(lines: Sequence[_Line]) -> float:
-    """The usual distance from one line to the next, in type sizes."""
+def _leading(lines: Sequence[_Line]) -> tuple[float, float]:
+    """The closest and the usual distance from one line to the next, in type sizes."""
     steps = sorted(
         round((b.y0 - a.y0) / a.size, 1)
         for a, b in pairwise(lines)
-        if a.page == b.page and a.column == b.column and not a.cells and not b.cells and 0 < b.y0 - a.y0 < 4 * a.size
+        if a.page == b.page
+        and a.column == b.column
+        and not a.cells
+        and not b.cells
+        and a.size < b.y0 - a.y0 < 4 * a.size
     )
-    return steps[len(steps) // 2] if steps else 2.0
+    if not steps:
+        return 2.0, 2.0
+    return steps[max(1, len(steps) // 25) if len(steps) > 1 else 0], steps[len(steps) // 2]
 
 
-def _continues(last: _Line, line: _Line, *, indents: bool, leading: float) -> bool:
-    """Whether ``line`` goes on with the paragraph of ``last``."""
+def _continues(last: _Line, line: _Line, *, indents: bool, leading: tuple[float, float]) -> bool:
+    """Whether ``line`` goes on with the paragraph of ``last``; ``leading``: see :func:`_leading`."""
     if last.cells or _ALONE.match(line.text) or abs(last.size - line.size) > 0.15 * last.size:
         return False
     if _centred(line) or _centred(last):
         return False
-    if last.page == line.page and last.column == line.column and line.y0 - last.y0 > (leading + 0.9) * last.size:
+    step = (line.y0 - last.y0) / last.size if last.page == line.page and last.column == line.column else 0.0
+    close, usual = leading
+    if step > usual + 0.9 or (step > close + 0.4 and last.text[-1] in _ENDS + "）)”’》"):
         return False
     short = (last.right - last.x1) / last.size
     ended = last.text[-1] in _ENDS or (last.text[-1] in "）)”’》" and last.text[-2:-1] in tuple(_ENDS))
