@@ -9,7 +9,6 @@ from datetime import date, timedelta
 _DIGITS = {c: i for i, c in enumerate("〇一二三四五六七八九")}
 _DIGITS |= {"零": 0, "○": 0, "Ｏ": 0, "O": 0, "o": 0, "０": 0, "0": 0, "两": 2}
 _UNITS = {"十": 10, "百": 100, "千": 1000}
-CHINESE_NUMERAL = "〇零○一二三四五六七八九十百千两"
 _SPACE = r"[^\S\n]{0,4}"
 _YEAR = rf"(?:19|20)\d\d|[12]{_SPACE}[09]{_SPACE}\d{_SPACE}\d"
 _CN_YEAR = rf"[一二](?:{_SPACE}[〇零○ＯOo0０一二三四五六七八九]){{3}}"

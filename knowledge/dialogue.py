@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from knowledge.headings import Style, match_token
+from knowledge.headings import Style, Token, match_token
 from knowledge.lines import Line
 from knowledge.passages import Draft, draft, joined, pieces, tables
 from knowledge.units import Directory
@@ -49,6 +49,7 @@ def _asks(text: str) -> bool:
 
 
 def cut_dialogue(lines: Sequence[Line], directory: Directory, preface: str) -> list[Draft]:
+    """One passage a question with its answer; section headings go into the path."""
     drafts: list[Draft] = []
     path: list[tuple[float, str]] = []
     section: list[Line] = []
@@ -71,25 +72,14 @@ def cut_dialogue(lines: Sequence[Line], directory: Directory, preface: str) -> l
     for line in lines:
         token = None if line.is_row else match_token(line.text)
         rest = line.text[token.end :].lstrip() if token else line.text
-        opener = None if line.is_row else _QUESTION.match(rest)
-        if (
-            not line.is_row
-            and not _ANSWER.match(rest)
-            and (opener or (token and _asks(rest)) or (not asked and line.level and _asks(rest)))
-        ):
+        if not line.is_row and _opens_question(line, token, rest, asked):
             finish()
             count += 1
-            question = rest[opener.end() :] if opener else rest
-            question = question.split("答：")[0].strip()
-            question = question[: question.find("？") + 1] if "？" in question else question
-            above = "".join(_label_of(text) for _, text in path)
-            locator = (
-                (above + token.label)
-                if token and token.style is not Style.HAN
-                else f"{token.label}"
-                if token
-                else f"第{count}问"
-            )
+            question = _question_of(rest)
+            locator = f"第{count}问"
+            if token is not None:
+                above = "" if token.style is Style.HAN else "".join(_label_of(text) for _, text in path)
+                locator = above + token.label
             section = [line]
             continue
         heading = token is not None and len(line.text) <= 40 and line.text[-1] not in "。；：，"
@@ -107,6 +97,20 @@ def cut_dialogue(lines: Sequence[Line], directory: Directory, preface: str) -> l
         section.append(line)
     finish()
     return drafts
+
+
+def _opens_question(line: Line, token: Token | None, rest: str, asked: bool) -> bool:
+    """A line 问：…, or, where no line does, a numbered line or a heading that ends in a question mark."""
+    if _ANSWER.match(rest):
+        return False
+    return bool(_QUESTION.match(rest)) or ((token is not None or (not asked and line.level > 0)) and _asks(rest))
+
+
+def _question_of(text: str) -> str:
+    """The question alone, without 「问：」 and without an answer on the same line."""
+    opener = _QUESTION.match(text)
+    question = text[opener.end() if opener else 0 :].split("答：")[0].strip()
+    return question[: question.find("？") + 1] if "？" in question else question
 
 
 def _label_of(heading: str) -> str:

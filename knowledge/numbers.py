@@ -35,7 +35,7 @@ _BEFORE = re.compile(
     "|现将|现就|请问|所称|中的|这份|查询|通知|意见|办法|方案|规定|决定|文号|字号|编号|要求|其中|并按|包括|规范性|现行|原文|同意|如下|附件"
 )
 _ORGAN_ENDS = re.compile("人民政府|办公室|办公厅|委员会|领导小组|指挥部|联席会议")
-_SYMBOL_ENDS = "发函通规办字令电报批复议纪请告释审秘党委罚决任监研综财税环建农教卫安交水林法民人社计"
+_TYPE_LETTERS = "发函通规办字令电"  # what a symbol ends with; asked for where the brackets are missing
 _LEADING = "和及与或即原见以按据由经在对为是将把"
 _ORDER_ALIASES = (("中华人民共和国国务院令", "国务院令"), ("中华人民共和国主席令", "主席令"), ("国令", "国务院令"))
 
@@ -148,8 +148,6 @@ def find_numbers(text: str, *, lenient: bool = False) -> tuple[NumberMatch, ...]
         year, serial = numeral(match["year"]), numeral(match["serial"])
         if len(symbol) < 2 or year is None or serial is None or not 1949 <= year <= 2100:
             continue
-        if symbol[-1] in "令" and len(symbol) < 3:
-            continue
         begin = _begin(text, start, match.start(), symbol)
         found.append(NumberMatch(f"{symbol}〔{year}〕{serial}号", printed[begin : match.end()], begin, match.end()))
     taken = [(item.start, item.end) for item in found]
@@ -157,7 +155,8 @@ def find_numbers(text: str, *, lenient: bool = False) -> tuple[NumberMatch, ...]
     for match in _ORDER.finditer(text):
         if any(begin < match.end() and match.start() < end for begin, end in _near(taken, match.start())):
             continue
-        start, letters = _run_before(text, match.start(), _LONGEST_ORGAN, 0)
+        floor = orders[-1].end if orders else 0
+        start, letters = _run_before(text, match.start(), _LONGEST_ORGAN, floor)
         organ = _trim_organ(letters)
         serial = numeral(match["serial"])
         if not organ or serial is None:
@@ -192,7 +191,7 @@ def _with_lenient(printed: str, text: str, found: list[NumberMatch]) -> list[Num
             continue
         start, letters = _run_before(text, match.start(), _LONGEST_SYMBOL, 0)
         symbol = _trim(letters, False)
-        if len(symbol) < 2 or symbol[-1] not in _SYMBOL_ENDS[:8] or match["serial"] is None:
+        if len(symbol) < 2 or symbol[-1] not in _TYPE_LETTERS:
             continue
         begin = _begin(text, start, match.start(), symbol)
         canonical_form = f"{symbol}〔{int(match['year'])}〕{int(match['serial'])}号"
