@@ -11,6 +11,7 @@ A ground-floor room: it imports nothing of ours. Its errors::
     │   ├── DocumentTooLarge    beyond the size, page or expansion cap
     │   └── MissingConverter    needs a program that is not installed (LibreOffice for .doc and .wps)
     ├── ClassifiedDocument      bears a 密级 mark: refused at import
+    ├── CrawlRefused            the county's site cannot be crawled
     ├── UnknownDocument         no such document (or none that this reader may see)
     └── IndexUnavailable        the index is missing, damaged or older than this program can read
 

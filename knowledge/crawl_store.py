@@ -143,11 +143,17 @@ def queue(
                 )
             )
         elif known.run != run:
-            change(connection, url, state=PageState.WAITING.value, run=run, depth=depth, barren=barren, note="")
+            change(connection, url, state=PageState.WAITING.value, run=run, depth=depth, barren=barren)
         else:
             continue
         fresh.append((url, kind))
     return fresh
+
+
+def met(connection: Connection, run: int, url: str) -> bool:
+    """Whether this run has come across ``url`` already."""
+    known = page(connection, url)
+    return known is not None and known.run == run
 
 
 def change(connection: Connection, url: str, **values: Any) -> None:

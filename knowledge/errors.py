@@ -45,3 +45,7 @@ class UnknownDocument(KnowledgeError):
 
 class IndexUnavailable(KnowledgeError):
     """The index is missing, damaged or of a form this program cannot read."""
+
+
+class CrawlRefused(KnowledgeError):
+    """The county's site cannot be crawled: a bad plan, robots.txt out of reach, or another crawl at work."""

@@ -286,7 +286,7 @@ class Library:
         attribute, publish = orders.said, orders.publish
         same_file = document.path == where
         reason = "" if same_file else f"same text as {document.path}"
-        amended = bool(same_file and orders.stated and self._describe(document.id, orders.stated))
+        amended = bool(same_file and orders.stated and self.describe(document.id, orders.stated, sync=False))
         if amended:
             with self._engine.connect() as connection:
                 row = store.find_document(connection, document.id)
@@ -301,8 +301,11 @@ class Library:
         status = IngestStatus.UPDATED if changed else IngestStatus.UNCHANGED
         return IngestOutcome(str(path), status, document, reason or document.held)
 
-    def _describe(self, document: str, stated: Stated) -> bool:
-        """Write what staff say of a known text; the former state is kept as a version. False: nothing new."""
+    def describe(self, document: str, stated: Stated, *, sync: bool = True) -> bool:
+        """Write what staff say of a known text; the former state is kept as a version. False: nothing new.
+
+        Raises ``UnknownDocument``.
+        """
         with self._writer.begin() as connection:
             row = store.find_document(connection, document)
             if row is None:
@@ -317,9 +320,11 @@ class Library:
             values = store.row_of(replace(new, version=before.version + 1))
             ruling = _ruling(stated, row["ruling"])
             store.change_document(connection, document, **{k: v for k, v in values.items() if k != "id"}, ruling=ruling)
-            store.note_event(connection, document, "updated", "described by a manifest")
+            store.note_event(connection, document, "updated", "described anew")
             self._link(connection, document)
             store.bump_version(connection)
+        if sync:
+            self.sync()
         return True
 
     def _shelve(
