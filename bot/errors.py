@@ -35,6 +35,10 @@ class WeChatRefused(BotError):
         self.code = code
 
 
+class TelegramNotReady(BotError):
+    """An update that cannot be understood before the Bot API has answered once; it has to come again."""
+
+
 class WeChatUnreachable(BotError):
     """WeChat's API did not answer, or not in its own form."""
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from bot.errors import BotError
 from knowledge.library import Library
 from knowledge.model import Finding, Question
-from register.book import RegisterBook
+from register.book import Outgoing, RegisterBook
 from register.clock import now_beijing
 from register.errors import AlreadySettled
 from register.inquiry import Channel, Conversation, Inquiry, Reply, ReplyKind
@@ -37,6 +37,18 @@ class StillWorking(BotError):
     def __init__(self, entry: int) -> None:
         super().__init__(f"entry {entry} is still being worked on")
         self.entry = entry
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """渠道做法: what a channel adds to the one path. Both are pure.
+
+    ``read`` says what a channel's event means in its conversation, as a message. ``outgoing`` says what is to be sent
+    for (entry, inquiry, reply); it is queued in the transaction that settles the entry, whoever settles it.
+    """
+
+    read: Callable[[Inquiry, Conversation], Inquiry]
+    outgoing: Callable[[int, Inquiry, Reply], Sequence[Outgoing]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,7 @@ class Reception:
         context: Context,
         limits: Limits,
         sensitive_words: SensitiveWords | None = None,
+        manners: Mapping[Channel, Manner] | None = None,
     ) -> None:
         """``sensitive_words`` is the office's own list; None means the one that ships."""
         self._book = book
@@ -70,6 +83,7 @@ class Reception:
         self._composer = composer
         self._context = context
         self._limits = limits
+        self._manners = dict(manners or {})
         self._sensitive = sensitive_words
         self._working: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
@@ -106,7 +120,8 @@ class Reception:
         try:
             reply, conversation = self._compute(entry, inquiry, limit_bytes, durations)
             durations["total"] = time.perf_counter() - started
-            self._book.settle(entry, reply, durations=durations, conversation=conversation)
+            queued = self._outgoing(entry, inquiry, reply)
+            self._book.settle(entry, reply, durations=durations, conversation=conversation, outgoing=queued)
             return reply
         except AlreadySettled:
             # Our lease ran out and another worker was quicker: the first reply stands.
@@ -117,10 +132,15 @@ class Reception:
             reply = self._composer.failed(inquiry.channel, limit_bytes=limit_bytes)
             durations["total"] = time.perf_counter() - started
             try:
-                self._book.fail(entry, type(error).__name__, reply, durations=durations)
+                queued = self._outgoing(entry, inquiry, reply)
+                self._book.fail(entry, type(error).__name__, reply, durations=durations, outgoing=queued)
             except AlreadySettled:
                 return self._first_reply(inquiry)
             return reply
+
+    def _outgoing(self, entry: int, inquiry: Inquiry, reply: Reply) -> Sequence[Outgoing]:
+        manner = self._manners.get(inquiry.channel)
+        return manner.outgoing(entry, inquiry, reply) if manner else ()
 
     def _compute(
         self, entry: int, inquiry: Inquiry, limit_bytes: int, durations: dict[str, float]
@@ -129,7 +149,9 @@ class Reception:
         tick = time.perf_counter()
         minutes = self._limits.channel_minutes.get(inquiry.channel, self._limits.expires_minutes)
         conversation = self._book.conversation(inquiry.conversation, now, minutes)
-        turn = talk.read(inquiry, conversation, sensitive_words=self._sensitive)
+        manner = self._manners.get(inquiry.channel)
+        message = manner.read(inquiry, conversation) if manner else inquiry
+        turn = talk.read(message, conversation, sensitive_words=self._sensitive)
         durations["read"] = -tick + (tick := time.perf_counter())
         finding: Finding | None = None
         if turn.needs_search:

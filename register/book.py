@@ -446,6 +446,20 @@ class RegisterBook:
             row = self._hot.reply_to.run(cursor, values).fetchone()
         return None if row is None else int(row[0])
 
+    def has_key_ending(self, channel: Channel, ending: str, since: datetime) -> bool:
+        """Whether a message received from ``since`` on has a key with this ending; for channels that build it so."""
+        statement = (
+            select(inquiries.c.id)
+            .where(
+                inquiries.c.received_at >= to_stored(since),
+                inquiries.c.channel == channel.value,
+                inquiries.c.message_key.endswith(ending, autoescape=True),
+            )
+            .limit(1)
+        )
+        with self._reader.connect() as connection:
+            return connection.execute(statement).first() is not None
+
     def shown(self, entry: int) -> Reply | None:
         """The reply of an entry, exactly as shown, to show it to the same citizen again; None while there is none.
 
