@@ -133,6 +133,18 @@ class WeChatSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TelegramSettings:
+    """Telegram. The channel is on as soon as a token is set; updates come by webhook or by ``bianmin telegram poll``."""
+
+    api_base: str = "https://api.telegram.org"
+    webhook: bool = True
+    proxy: str = ""
+    reply_bytes: int = 4096
+    token: str = _secret()
+    secret_token: str = _secret()
+
+
+@dataclass(frozen=True, slots=True)
 class MailAccountSettings:
     """一个信箱账户: where its mail is read and sent."""
 
@@ -200,6 +212,7 @@ class Settings:
     answers: AnswersSettings = AnswersSettings()
     conversation: ConversationSettings = ConversationSettings()
     wechat: WeChatSettings = WeChatSettings()
+    telegram: TelegramSettings = TelegramSettings()
     mailbox: MailboxSettings = MailboxSettings()
     api: ApiSettings = ApiSettings()
     register: RegisterSettings = RegisterSettings()
@@ -333,6 +346,7 @@ def _check(settings: Settings, where: str) -> None:
         raise ConfigError(f"{where} [answers]: 0 <= choices_at <= answer_at <= 1 must hold")
     _check_web(settings.web, where)
     _check_mailbox(settings.mailbox, where)
+    _check_telegram(settings.telegram, where)
     if settings.wechat.aes_key and len(settings.wechat.aes_key) != 43:
         raise ConfigError("BIANMIN_WECHAT__AES_KEY must have 43 characters (EncodingAESKey of the account's 基本配置)")
     if settings.wechat.aes_key and not settings.wechat.app_id:
@@ -359,6 +373,15 @@ def _check_web(web: WebSettings, where: str) -> None:
         raise ConfigError(f"{where} [web]: share_days must lie between 1 and 3650")
     if not 15 <= web.kiosk_reset_seconds <= 3600:
         raise ConfigError(f"{where} [web]: kiosk_reset_seconds must lie between 15 and 3600")
+
+
+def _check_telegram(telegram: TelegramSettings, where: str) -> None:
+    if not re.match(r"https?://[^/]", telegram.api_base):
+        raise ConfigError(f"{where} [telegram]: api_base must begin with https:// or http://")
+    if not 400 <= telegram.reply_bytes <= 4096:
+        raise ConfigError(f"{where} [telegram]: reply_bytes must lie between 400 and 4096")
+    if telegram.secret_token and not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", telegram.secret_token):
+        raise ConfigError("BIANMIN_TELEGRAM__SECRET_TOKEN may hold only A-Z a-z 0-9 _ and -, at most 256 of them")
 
 
 def _check_mailbox(mailbox: MailboxSettings, where: str) -> None:
