@@ -66,6 +66,8 @@ LABELS = {
     "partial": "整句相似",
     "tokens": "词集相似",
     "semantic": "语义相近",
+    "semantic_worded": "语义相近（问句用词也能找到）",
+    "semantic_sure": "语义相近（有十分相近者）",
     "expanded": "近义词匹配",
     "named": "点名文件",
     "lapsed": "效力",
@@ -353,6 +355,12 @@ def measure(asked: Asked, passages: Sequence[Prepared], extras: Extras) -> Float
     for name, values in (("semantic", extras.semantic), ("expanded", extras.expanded), ("named", extras.named)):
         if values is not None:
             table[:, _AT[name]] = values
+    if extras.semantic is not None:
+        # How far meaning is to be trusted differs from question to question: where the words are found anyway it
+        # counts less, where some passage is very near it counts more.
+        meaning = table[:, _AT["semantic"]]
+        table[:, _AT["semantic_worded"]] = meaning * table[:, _AT["cover_bigrams"]].max()
+        table[:, _AT["semantic_sure"]] = meaning * meaning.max()
     return table
 
 
