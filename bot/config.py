@@ -192,6 +192,20 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CrawlSettings:
+    """The county's website, for ``bianmin crawl``. Off until ``start_urls`` names a column."""
+
+    start_urls: tuple[str, ...] = ()
+    link_pattern: str = ""
+    article_pattern: str = ""
+    allowed_host: str = ""
+    attribute: str = ""
+    delay_seconds: float = 1.0
+    max_pages: int = 2000
+    recheck_days: int = 7
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterSettings:
     """The register's own secrets."""
 
@@ -216,6 +230,7 @@ class Settings:
     mailbox: MailboxSettings = MailboxSettings()
     api: ApiSettings = ApiSettings()
     register: RegisterSettings = RegisterSettings()
+    crawl: CrawlSettings = CrawlSettings()
 
     @property
     def database_url(self) -> str:
@@ -347,6 +362,10 @@ def _check(settings: Settings, where: str) -> None:
     _check_web(settings.web, where)
     _check_mailbox(settings.mailbox, where)
     _check_telegram(settings.telegram, where)
+    if settings.crawl.attribute not in ("", "public"):
+        raise ConfigError(f"{where} [crawl]: attribute must be empty or 'public' (法定主动公开内容)")
+    if settings.crawl.delay_seconds < 0 or settings.crawl.max_pages < 1 or settings.crawl.recheck_days < 0:
+        raise ConfigError(f"{where} [crawl]: delay_seconds and recheck_days must not be negative, max_pages at least 1")
     if settings.wechat.aes_key and len(settings.wechat.aes_key) != 43:
         raise ConfigError("BIANMIN_WECHAT__AES_KEY must have 43 characters (EncodingAESKey of the account's 基本配置)")
     if settings.wechat.aes_key and not settings.wechat.app_id:
