@@ -30,6 +30,7 @@ LONGEST_ID = 200
 
 _MOST_REFERENCES = 30
 _MOST_PARTS = 200
+_LONGEST_HEADER = 20_000
 _MOST_TEXT = 200_000  # characters of a letter that are read
 
 _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:")
@@ -61,6 +62,8 @@ _CHARSETS = {
     "x-utf-8": "utf-8",
     "unicode": "utf-16",
 }
+# What the library raises for mail that its authors had not thought of.
+_BROKEN = (ValueError, TypeError, LookupError, AttributeError, AssertionError, RecursionError)
 _SAY_NOTHING = frozenset(
     {"", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "8bit", "unknown"}
 )
@@ -118,7 +121,10 @@ def parse(raw: bytes) -> Mail:
     sender_name, sender = names[0] if names else ("", "")
     answers_to = [address for _, address in _people(first.get("reply-to", ""))]
     subject = " ".join(first.get("subject", "").split())[:500]
-    plain, attachments, types = _content(message)
+    try:
+        plain, attachments, types = _content(message)
+    except _BROKEN as error:
+        raise UnreadableMail(f"the parts cannot be read ({type(error).__name__}); answer by hand") from error
     whole = plain[:_MOST_TEXT]
     text = own_words(whole)
     ids = _ids(first.get("message-id", ""))
@@ -218,7 +224,7 @@ def _message(raw: bytes) -> email.message.Message:
         raise UnreadableMail("no header of a mail was found; look at the original and answer by hand")
     try:
         return email.parser.BytesParser(policy=email.policy.compat32).parsebytes(b"\n".join(lines) + b"\n\n" + body)
-    except (ValueError, TypeError, LookupError, IndexError, AttributeError, RecursionError) as error:
+    except _BROKEN as error:
         raise UnreadableMail(f"the structure cannot be read ({type(error).__name__}); answer by hand") from error
 
 
@@ -250,10 +256,11 @@ def _known(charset: str) -> bool:
 
 def _people(value: str) -> list[tuple[str, str]]:
     """(name, address) of everybody in an address header; what is no address is left out."""
+    value = value[:_LONGEST_HEADER]
     found = []
     try:
         pairs = getaddresses([value])
-    except (ValueError, IndexError, AttributeError, TypeError):
+    except (ValueError, IndexError, AttributeError, TypeError, RecursionError):
         pairs = []
     for name, address in pairs:
         match = _ADDRESS.fullmatch(address.strip())
@@ -290,12 +297,13 @@ def _content(message: email.message.Message) -> tuple[str, tuple[Attachment, ...
     """(text, attachments, content types of all parts)."""
     texts: list[str] = []
     attachments: list[Attachment] = []
-    types: list[str] = []
-    for part in _leaves(message, types):
+    types = [part.get_content_type() for part, _ in zip(message.walk(), range(_MOST_PARTS), strict=False)]
+    for part, _ in zip(_leaves(message), range(_MOST_PARTS), strict=False):
         content_type = part.get_content_type()
         name = _file_name(part)
         attached = part.get_content_disposition() == "attachment" or bool(name)
-        if content_type in ("text/plain", "text/html") and not attached:
+        broken = content_type.startswith("multipart/")  # parts were announced, but none can be told from the next
+        if (content_type in ("text/plain", "text/html") or broken) and not attached:
             text = charset_decoded(_payload(part), _charset(part))
             texts.append(text_of_html(text) if content_type == "text/html" or _is_html(text) else text)
         elif content_type not in ("message/delivery-status", "message/disposition-notification"):
@@ -305,22 +313,18 @@ def _content(message: email.message.Message) -> tuple[str, tuple[Attachment, ...
     return text.replace("\r\n", "\n").replace("\r", "\n"), tuple(attachments), tuple(types)
 
 
-def _leaves(message: email.message.Message, types: list[str]) -> Iterator[email.message.Message]:
+def _leaves(message: email.message.Message) -> Iterator[email.message.Message]:
     """The parts to read, in order: of alternatives only the best; an attached mail as a whole."""
-    if len(types) >= _MOST_PARTS:
-        return
     content_type = message.get_content_type()
-    types.append(content_type)
-    children = message.get_payload()
-    if content_type.startswith("message/") or not isinstance(children, list):
+    if content_type.startswith("message/") or not message.is_multipart():
         yield message
         return
+    children = [child for child in message.get_payload() if isinstance(child, email.message.Message)]
     if content_type == "multipart/alternative":
-        chosen = _best([child for child in children if isinstance(child, email.message.Message)])
+        chosen = _best(children)
         children = [chosen] if chosen is not None else []
     for child in children:
-        if isinstance(child, email.message.Message):
-            yield from _leaves(child, types)
+        yield from _leaves(child)
 
 
 def _best(children: list[email.message.Message]) -> email.message.Message | None:
@@ -332,20 +336,24 @@ def _best(children: list[email.message.Message]) -> email.message.Message | None
 
 
 def _payload(part: email.message.Message) -> bytes:
-    payload = part.get_payload()
-    if not isinstance(payload, str):
-        return b""
-    raw = payload.encode("utf-8", "surrogateescape")
+    """The part's bytes. The library decodes by the label alone; without the label it hands over what is there."""
     coding = str(part.get("content-transfer-encoding", "")).strip().lower()
+    if coding in ("x-uuencode", "uuencode", "uue", "x-uue"):
+        return _bytes(part)
+    del part["content-transfer-encoding"]
+    raw = _bytes(part)
+    part["Content-Transfer-Encoding"] = coding
     if coding == "base64":
         foreign = len(_NOT_BASE64.findall(raw))
         return raw if foreign * 10 > len(raw) else _unbase64(raw)  # plain text under a wrong label stays as it is
     if coding == "quoted-printable":
         return quopri.decodestring(raw)
-    if coding in ("x-uuencode", "uuencode", "uue", "x-uue"):
-        decoded_part = part.get_payload(decode=True)
-        return decoded_part if isinstance(decoded_part, bytes) else raw
     return raw
+
+
+def _bytes(part: email.message.Message) -> bytes:
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
 
 
 def _charset(part: email.message.Message) -> str:

@@ -64,6 +64,8 @@ _CLOSING = re.compile(
     r"^(?:此致|敬礼|顺祝.{0,12}|祝.{1,12}|谢谢.{0,8}|感谢.{0,10}|多谢|盼复|望复|盼回复|望回复|请回复|期待(?:您的)?回复|打扰了|麻烦您?了)[！!，,。.~]*$"
 )
 
+_TAG = re.compile(r"<[^<>]*>")
+_UNSPOKEN = re.compile(r"<(script|style|head|title)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _BLOCKS = frozenset(
     [
         "address",
@@ -163,11 +165,16 @@ def text_of_html(html: str) -> str:
     try:
         root = lxml.html.document_fromstring(html)
     except (lxml.etree.LxmlError, ValueError, AssertionError):
-        return re.sub(r"<[^>]*>", " ", html)
+        return _TAG.sub(" ", html)
     pieces: list[str] = []
     _gather(root, pieces)
     lines = [" ".join(line.split()) for line in "".join(pieces).split("\n")]
-    return _squeezed("\n".join(lines))
+    text = _squeezed("\n".join(lines))
+    # The parser gives up below some hundred levels, and a mail may be nothing but a quotation.
+    if text:
+        return text
+    bare = _TAG.sub(" ", _UNSPOKEN.sub(" ", html))
+    return _squeezed("\n".join(" ".join(line.split()) for line in bare.split("\n")))
 
 
 def _gather(root: lxml.html.HtmlElement, pieces: list[str]) -> None:
