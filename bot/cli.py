@@ -28,7 +28,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from bot import mailbox_commands
+from bot import library_commands, mailbox_commands
 from bot.app import House, asgi, build, health, make_composer, office_info
 from bot.channels.api import finding_json, reply_json
 from bot.channels.wechat_client import WeChatApi
@@ -38,7 +38,7 @@ from bot.config import Settings, load
 from bot.errors import BotError, ConfigError, PortInUse
 from knowledge import semantic, training
 from knowledge.errors import KnowledgeError
-from knowledge.lists import BadRow, read_organs
+from knowledge.lists import BadRow, Stated, read_organs
 from knowledge.model import (
     DisclosureAttribute,
     DocumentKind,
@@ -125,6 +125,7 @@ def document_json(document: PolicyDocument) -> dict[str, object]:
         "stage": document.stage.value,
         "held": document.held,
         "topic": document.topic,
+        "audience": document.audience,
         "version": document.version,
     }
 
@@ -168,9 +169,11 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 def _ingest(args: argparse.Namespace, settings: Settings) -> int:
     files = _files(args.paths)
+    manifest = library_commands.manifest_of(args.manifest)
+    attribute = DisclosureAttribute(args.attribute) if args.attribute else None
     house = build(settings)
     try:
-        outcomes = _take_in(house, files, DisclosureAttribute(args.attribute) if args.attribute else None, args.publish)
+        outcomes = _take_in(house, files, attribute, args.publish, manifest.of if manifest else None)
     finally:
         house.close()
     rejected = sum(o.status is IngestStatus.REJECTED for o in outcomes)
@@ -178,17 +181,21 @@ def _ingest(args: argparse.Namespace, settings: Settings) -> int:
     counts = ", ".join(f"{sum(o.status is s for o in outcomes)} {s.value}" for s in IngestStatus)
     waiting = sum(bool(o.document and o.document.held) for o in outcomes)
     err.print(f"{len(files)} files: {counts}; {waiting} wait for staff")
-    return 1 if rejected else 0
+    return 1 if rejected or (manifest and manifest.bad) else 0
 
 
 def _take_in(
-    house: House, files: Sequence[Path], attribute: DisclosureAttribute | None, publish: bool
+    house: House,
+    files: Sequence[Path],
+    attribute: DisclosureAttribute | None,
+    publish: bool,
+    stated: Callable[[Path], Stated | None] | None = None,
 ) -> list[IngestOutcome]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     outcomes: list[IngestOutcome] = []
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("ingest", total=len(files))
-        for outcome in house.library.ingest(files, attribute=attribute, publish=publish):
+        for outcome in house.library.ingest(files, attribute=attribute, publish=publish, stated=stated):
             outcomes.append(outcome)
             bar.advance(task)
     return outcomes
@@ -202,7 +209,30 @@ def _outcome_line(outcome: IngestOutcome) -> str:
     return f"{head}: {outcome.reason}" if outcome.reason else head
 
 
+def _emitter(args: argparse.Namespace) -> library_commands.Emit:
+    return lambda value, lines: _emit(args, value, lines)
+
+
+def _lists(args: argparse.Namespace, settings: Settings) -> int:
+    return library_commands.run_lists(args, settings, _emitter(args), outcome_json)
+
+
+def _crawl(args: argparse.Namespace, settings: Settings) -> int:
+    return library_commands.run_crawl(args, settings, _emitter(args))
+
+
+def _ledger(args: argparse.Namespace, settings: Settings) -> int:
+    return library_commands.run_ledger(args, settings, _emitter(args))
+
+
+def _show(args: argparse.Namespace, settings: Settings) -> int:
+    return library_commands.run_show(args, settings, _emitter(args), document_json)
+
+
 def _documents(args: argparse.Namespace, settings: Settings) -> int:
+    if args.versions:
+        args.document, args.version = args.versions, None
+        return _show(args, settings)
     house = build(settings)
     try:
         found = house.library.documents(staff=args.all)
@@ -680,9 +710,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     sub.add_argument("--attribute", choices=attributes, help="公开属性 of texts that state none")
     sub.add_argument("--publish", action="store_true", help="staff have checked what would be held")
+    sub.add_argument("--manifest", type=Path, metavar="FILE", help="著录清单: what staff say of the files (.xlsx, .csv)")
 
     sub = command("documents", _documents, "list the published documents")
     sub.add_argument("--all", action="store_true", help="also what waits or was withdrawn (staff)")
+
+    sub.add_argument("--versions", metavar="ID", help="history, links and versions of one document, as: show ID")
+
+    library_commands.show_arguments(command("show", _show, "one document for staff: elements, links, history, versions"))
+    library_commands.lists_arguments(command("lists", _lists, "tables of organs, public matters or files: template, import"))
+    library_commands.crawl_arguments(command("crawl", _crawl, "take in the columns of the county's website"))
+    library_commands.ledger_arguments(command("ledger", _ledger, "what was published, how fast, with what interpretation"))
 
     sub = command("publish", _publish, "open a waiting document to citizens")
     sub.add_argument("document")
