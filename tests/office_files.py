@@ -27,7 +27,9 @@ def pack(path: Path, parts: dict[str, str | bytes]) -> Path:
 # ---------------------------------------------------------------- DOCX
 
 
-def p(text: str = "", *, style: str = "", number: tuple[int, int] | None = None, inner: str = "", more: str = "") -> str:
+def p(
+    text: str = "", *, style: str = "", number: tuple[int, int] | None = None, inner: str = "", more: str = ""
+) -> str:
     """A paragraph; ``number`` is (list, level), ``inner`` is raw XML behind the text, ``more`` raw paragraph properties."""
     properties = f'<w:pStyle w:val="{style}"/>' if style else ""
     if number:
@@ -85,7 +87,9 @@ def numbering(*lists: Sequence[tuple[str, str]], overrides: dict[int, int] | Non
         )
         for shape in lists
     ]
-    abstract = "".join(f'<w:abstractNum w:abstractNumId="{n}">{level}</w:abstractNum>' for n, level in enumerate(levels))
+    abstract = "".join(
+        f'<w:abstractNum w:abstractNumId="{n}">{level}</w:abstractNum>' for n, level in enumerate(levels)
+    )
     numbers = "".join(
         f'<w:num w:numId="{n + 1}"><w:abstractNumId w:val="{n}"/></w:num>' for n in range(len(levels))
     ) + "".join(
@@ -116,7 +120,9 @@ def stroke(x0: float, y0: float, x1: float, y1: float) -> str:
     )
 
 
-def ofd(path: Path, *pages: str, template: str = "", attachment: str = "", parts: dict[str, str | bytes] | None = None) -> Path:
+def ofd(
+    path: Path, *pages: str, template: str = "", attachment: str = "", parts: dict[str, str | bytes] | None = None
+) -> Path:
     """An OFD document; each page is the XML of its objects."""
 
     def content(objects: str, head: str = "") -> str:
@@ -170,7 +176,9 @@ class Pdf:
         self.pages[-1].append(f"0.5 w {x0} {842 - y0} m {x1} {842 - y1} l S".encode())
         return self
 
-    def lines(self, lines: Sequence[str], x: float = 72, y: float = 90, size: float = 16.0, leading: float = 28.0) -> Pdf:
+    def lines(
+        self, lines: Sequence[str], x: float = 72, y: float = 90, size: float = 16.0, leading: float = 28.0
+    ) -> Pdf:
         """Lines one below the other; a leading full-width space moves a line in."""
         for place, line in enumerate(lines):
             shift = len(line) - len(line.lstrip("\u3000"))

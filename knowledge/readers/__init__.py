@@ -31,6 +31,7 @@ READERS: dict[str, Reader] = {
     ".xlsx": sheet.read_xlsx,
     ".csv": sheet.read_csv,
 }
+_TEXTUAL = (text.read_text, html.read_html, sheet.read_csv)
 
 
 def supported_suffixes() -> tuple[str, ...]:
@@ -45,9 +46,7 @@ def read(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> RawDocument:
     read), ``EmptyDocument`` and whatever ``UnreadableDocument`` the reader names.
     """
     suffix = path.suffix.lower()
-    if suffix in archive.SUFFIXES:
-        raise UnknownFormat(f"{path.name} is an archive of documents; unpack it and take in what it holds")
-    if suffix not in READERS:
+    if suffix not in READERS and suffix not in archive.SUFFIXES:
         known = " ".join(supported_suffixes())
         raise UnknownFormat(f"{path.name}: no reader for '{path.suffix}'; convert it to one of {known}")
     try:
@@ -64,20 +63,22 @@ def read(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> RawDocument:
         raw = reader(path)
     except OSError as error:
         raise UnreadableDocument(f"{path.name} cannot be read ({error.strerror}); check its permissions") from error
-    if reader is READERS[suffix]:
+    if reader is READERS.get(suffix):
         return raw
     return replace(raw, warnings=(*raw.warnings, f"the file is named {suffix} but is {true}; it was read as {true}"))
 
 
 def _reader(name: str, suffix: str, true: str) -> Reader:
     """The reader for content ``true`` (empty: text) in a file named ``suffix``."""
-    named = READERS[suffix]
+    if true in archive.SUFFIXES:
+        raise UnknownFormat(f"{name} is an archive of documents; unpack it and take in what it holds")
+    named = READERS.get(suffix)
     if not true:
-        if named in (text.read_text, html.read_html, sheet.read_csv):
+        if named in _TEXTUAL:
             return named
         raise UnknownFormat(f"{name} is not what its suffix '{suffix}' says; get it again from its source")
     if true not in READERS:
         raise UnknownFormat(f"{name} is {true}, which no reader knows; convert it to .docx or PDF")
     if true == ".html" and suffix == ".md":
-        return named
+        return text.read_text
     return READERS[true]

@@ -11,13 +11,12 @@ import re
 import stat
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from knowledge.errors import DocumentTooLarge, EncryptedDocument, UnreadableDocument
-from knowledge.readers.container import damaged
+from knowledge.readers.container import DAMAGE, ZIP_ERRORS, damaged
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ MAX_MEMBER = 50 * 1024 * 1024  # bytes of one member
 _MAX_RATIO = 200  # expanded to packed; beyond it, and beyond 16 MiB, a member is a bomb
 _SMALL = 16 * 1024 * 1024
 _CHUNK = 256 * 1024
-_JUNK = re.compile(r"(?:^|/)(?:__MACOSX|\.[^/]*|~\$[^/]*|Thumbs\.db|desktop\.ini)(?:/|$)", re.I)
+_JUNK = re.compile(r"(?:^|/)(?:__MACOSX|\.[^./][^/]*|~\$[^/]*|Thumbs\.db|desktop\.ini)(?:/|$)", re.I)
 _UTF8_NAME = 0x800
 _UNICODE_PATH = 0x7075  # Info-ZIP's extra field with the name in UTF-8
 
@@ -46,8 +45,8 @@ class Member:
 class _Budget:
     """What may still be expanded, for an archive and the archives inside it together."""
 
-    members: int = MAX_MEMBERS
-    bytes: int = MAX_EXPANDED
+    members: int
+    bytes: int
 
 
 def members(path: Path, into: Path) -> Iterator[Member]:
@@ -57,14 +56,14 @@ def members(path: Path, into: Path) -> Iterator[Member]:
     rest goes on. Raises ``UnreadableDocument`` when ``path`` is no sound archive and ``DocumentTooLarge`` when the archive
     as a whole goes beyond 5,000 members or 1 GiB.
     """
-    yield from _members(path, into, "", _Budget(), nested=False)
+    yield from _members(path, into, "", _Budget(MAX_MEMBERS, MAX_EXPANDED), nested=False)
 
 
 def _members(path: Path, into: Path, prefix: str, budget: _Budget, *, nested: bool) -> Iterator[Member]:
     name = prefix.rstrip("/") or path.name
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except ZIP_ERRORS as error:
         raise damaged(name, error) from error
     with archive:
         for info in archive.infolist():
@@ -148,8 +147,10 @@ def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, folder: P
                 if written > limit or budget.bytes < 0:
                     break
                 sink.write(chunk)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except ZIP_ERRORS as error:
         target.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno not in DAMAGE:
+            raise  # the disk's fault, not the file's
         raise damaged(name, error) from error
     if written > limit:
         target.unlink(missing_ok=True)

@@ -6,9 +6,12 @@ a document type declaration is refused before it is parsed, so that no entity is
 
 from __future__ import annotations
 
+import errno
 import logging
+import lzma
 import posixpath
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,6 +31,20 @@ MAX_MEMBERS = 20_000
 MAX_PART = 32 * 1024 * 1024  # one part that is parsed as a whole, bytes
 MAX_STREAM = 128 * 1024 * 1024  # one part that is parsed piece by piece, bytes
 MAX_EXPANDED = 256 * 1024 * 1024  # everything that is read from one file, bytes
+# What Python's zipfile and its decompressors raise on damaged bytes; of OSError only these (bz2 gives none).
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+DAMAGE = (None, errno.EINVAL)
 _PROLOG = 64 * 1024
 _ROOT = re.compile(rb"<[A-Za-z_\x80-\xff]")
 _SKIPPED = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.S)
@@ -60,7 +77,7 @@ class Package:
         self._left = MAX_EXPANDED
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        except ZIP_ERRORS as error:
             raise damaged(self.name, error) from error
         infos = self._zip.infolist()
         if len(infos) > MAX_MEMBERS:
@@ -104,10 +121,10 @@ class Package:
         try:
             with self._zip.open(info) as part:
                 yield _Capped(part, self, min(limit, self._left))  # type: ignore[misc]
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-            raise UnreadableDocument(
-                f"{self.name} is damaged or incomplete ({stored}: {error}); get it again from its source"
-            ) from error
+        except ZIP_ERRORS as error:
+            if isinstance(error, OSError) and error.errno not in DAMAGE:
+                raise
+            raise damaged(f"{self.name}: {stored}", error) from error
 
     def spend(self, count: int) -> None:
         """Take ``count`` bytes off the cap of the whole file."""

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from knowledge.headings import match_article, match_token
@@ -496,16 +496,43 @@ def _is_page_number(line: _Line, offsets: Counter[int], pages: int) -> bool:
 
 
 def _repeated(pages: Sequence[Sequence[_Line]]) -> set[tuple[int, str, int]]:
-    """(page, text, y) of running heads: the same words (figures aside) at the same height on most pages."""
+    """(page, text, y) of running heads: the same words at the same height on most pages, counting along or not."""
     places: defaultdict[tuple[str, int], list[_Line]] = defaultdict(list)
     for lines in pages:
-        for line in _edges(lines, 2):
-            places[re.sub(r"\d+", "#", line.text), round(line.y0 / max(line.size, 1.0))].append(line)
+        if len(lines) < 3:
+            continue
+        for line in _set_apart(lines):
+            for words in _wordings(line):
+                places[words, round(line.y0 / max(line.size, 1.0))].append(line)
     needed = max(3, 0.4 * len(pages)) if len(pages) > 2 else 2
     found: set[tuple[int, str, int]] = set()
-    for (text, _y), lines_there in places.items():
-        if len({line.page for line in lines_there}) >= needed and len(text) < 80:
-            found |= {(line.page, line.text, round(line.y0)) for line in lines_there}
+    for (words, _y), there in places.items():
+        if len({line.page for line in there}) >= needed and len(words) < 80:
+            found |= {(line.page, line.text, round(line.y0)) for line in there}
+    return found
+
+
+def _set_apart(lines: Sequence[_Line]) -> list[_Line]:
+    """Lines at the edges of a page that the body does not run into: by their size, or by the space to the body."""
+    ordered = sorted((line for line in lines if not line.cells), key=lambda line: line.y0)
+    if len(ordered) < 3:
+        return ordered
+    sizes, steps = sorted(line.size for line in ordered), sorted(b.y0 - a.y0 for a, b in pairwise(ordered))
+    size, step = sizes[len(sizes) // 2], steps[len(steps) // 2]
+    found = []
+    for edge in (ordered, ordered[::-1]):
+        near = [abs(b.y0 - a.y0) > 1.15 * step for a, b in pairwise(edge[:3])]
+        found += [
+            line for place, line in enumerate(edge[:2]) if any(near[place:]) or abs(line.size - size) > 0.1 * size
+        ]
+    return found
+
+
+def _wordings(line: _Line) -> set[str]:
+    """The text as it stands, and with each number that may be the page's given as its distance from the page."""
+    found = {line.text}
+    for match in islice(re.finditer(r"\d{1,4}", line.text), 4):
+        found.add(f"{line.text[: match.start()]}#{int(match[0]) - line.page}#{line.text[match.end() :]}")
     return found
 
 

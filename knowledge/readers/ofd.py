@@ -27,6 +27,7 @@ MAX_PAGES = 500
 _MAX_CHARACTERS = 4_000_000
 _MAX_REPEAT = 100_000  # of a "g n d" run in DeltaX
 _DEEPEST = 40
+_FAR = 20_000.0  # points; what stands beyond is on no page
 _POINTS = 72 / 25.4  # points in a millimetre, OFD's unit
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
 
@@ -218,7 +219,7 @@ def _text_object(element: Any, outer: _Matrix, page: Page, tally: _Tally) -> Non
         along, down = _deltas(code.get("DeltaX"), len(text)), _deltas(code.get("DeltaY"), len(text))
         for place, character in enumerate(text):
             left, base = matrix.at(x, y)
-            if not character.isspace() and character.isprintable() and math.isfinite(left + base):
+            if not character.isspace() and character.isprintable() and abs(left) < _FAR and abs(base) < _FAR:
                 width = wide * (0.5 if character.isascii() else 1.0)
                 if place < len(along) and along[place] > 0:
                     width = min(width, along[place] * abs(matrix.a))
