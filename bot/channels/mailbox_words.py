@@ -12,6 +12,7 @@ import lxml.html
 
 _MOST_HTML = 3_000_000
 _MOST_QUESTION = 4000
+_MOST_BARE = 20_000  # of HTML that no parser reads; stripping it costs the square of its length
 
 _DASHED = re.compile(
     r"^[>\s]*[-—_=]{2,}\s*(?:原始邮件|原邮件|回复的原邮件|转发的?邮件|转发邮件信息|被转发邮件信息|原始信件|邮件原件|"
@@ -173,7 +174,7 @@ def text_of_html(html: str) -> str:
     # The parser gives up below some hundred levels, and a mail may be nothing but a quotation.
     if text:
         return text
-    bare = _TAG.sub(" ", _UNSPOKEN.sub(" ", html))
+    bare = _TAG.sub(" ", _UNSPOKEN.sub(" ", html[:_MOST_BARE]))
     return _squeezed("\n".join(" ".join(line.split()) for line in bare.split("\n")))
 
 
