@@ -21,11 +21,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.channels import web, wechat
+from bot.channels import telegram, telegram_outbox, web, wechat
 from bot.channels.mailbox import Mailbox
 from bot.config import Settings
 from bot.database import migrate, open_engine
-from bot.reception import Limits, Reception
+from bot.reception import Limits, Manner, Reception
 from knowledge.index.engines import open_index
 from knowledge.library import Library
 from register import privacy
@@ -92,12 +92,13 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     limits = Limits(
         wait_seconds=settings.wechat.answer_within_seconds,
         expires_minutes=settings.conversation.expires_minutes,
-        reply_bytes={Channel.WECHAT: settings.wechat.reply_bytes},
+        reply_bytes={Channel.WECHAT: settings.wechat.reply_bytes, Channel.TELEGRAM: settings.telegram.reply_bytes},
         channel_minutes={Channel.MAILBOX: settings.mailbox.thread_days * 24 * 60},
     )
     own_words = settings.answers.sensitive_words
     screen = sensitive.load(Path(own_words)) if own_words else sensitive.shipped()
-    reception = Reception(book, library, composer, context, limits, screen)
+    manners = {Channel.TELEGRAM: Manner(telegram_outbox.understood, telegram_outbox.outgoing)}
+    reception = Reception(book, library, composer, context, limits, screen, manners)
     return House(settings, engine, seal, book, library, composer, reception)
 
 
@@ -141,18 +142,37 @@ def mailbox_of(house: House) -> Mailbox:
     return Mailbox(house.settings, house.reception, house.book, house.seal, house.engine, office)
 
 
+def wechat_of(house: House) -> wechat.Door:
+    """微信门 over the parts of this house."""
+    return wechat.Door(
+        house.settings, house.reception, house.book, house.seal, house.engine, documents=house.library.documents
+    )
+
+
+def telegram_of(house: House) -> telegram.Door:
+    """Telegram 门 over the parts of this house."""
+    return telegram.Door(house.settings, house.reception, house.book, house.seal)
+
+
+async def poll_telegram(house: House) -> None:
+    """Fetch and answer Telegram's updates until cancelled, beside ``bianmin serve`` or without it."""
+    door = telegram_of(house)
+    # Whoever sweeps may meet any channel's entries, so WeChat's late answers have to be seen to here as well.
+    await asyncio.gather(door.run(), door.poll(), _sweep(house, wechat_of(house).abandoned))
+
+
 def asgi(house: House) -> Starlette:
     """The web application of ``bianmin serve``."""
     mailbox = mailbox_of(house)
-    door = wechat.Door(
-        house.settings, house.reception, house.book, house.seal, house.engine, documents=house.library.documents
-    )
+    door = wechat_of(house)
+    bot = telegram_of(house)
 
     async def healthz(_: Request) -> Response:
         problems = await anyio.to_thread.run_sync(health, house)
         if door.problem:
             problems.append(door.problem)
         problems += await anyio.to_thread.run_sync(mailbox.problems)
+        problems += bot.problems()
         if problems:
             return JSONResponse({"status": "failing", "problems": problems}, 503)
         state = await anyio.to_thread.run_sync(house.library.state)
@@ -173,7 +193,8 @@ def asgi(house: House) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = house.settings.server.threads
-        workers = [asyncio.create_task(_sweep(house, door.abandoned)), asyncio.create_task(door.run())]
+        running = (_sweep(house, door.abandoned), door.run(), bot.run())
+        workers = [asyncio.create_task(worker) for worker in running]
         mailbox.start()
         try:
             yield
@@ -189,6 +210,7 @@ def asgi(house: House) -> Starlette:
             Route("/metrics", metrics),
             *door.routes,
             *mailbox.routes,
+            *bot.routes,
             *web.routes(house.settings, house.reception, house.library, house.book),
         ],
         exception_handlers=web.exception_handlers(house.settings, house.library),

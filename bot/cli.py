@@ -7,6 +7,7 @@ Exit 0 done, 1 something failed, 2 wrong usage or configuration.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib.util
 import json
 import logging
@@ -29,7 +30,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bot import library_commands, mailbox_commands
-from bot.app import House, asgi, build, health, make_composer, office_info
+from bot.app import House, asgi, build, health, make_composer, office_info, poll_telegram
+from bot.channels import telegram
 from bot.channels.api import finding_json, reply_json
 from bot.channels.wechat_client import WeChatApi
 from bot.channels.wechat_menu import menu_lines, menu_of
@@ -510,6 +512,28 @@ def _wechat_menu(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _telegram(args: argparse.Namespace, settings: Settings) -> int:
+    """Answer on Telegram by polling, or look after the bot's webhook."""
+    if not settings.telegram.token:
+        raise ConfigError("Telegram needs BIANMIN_TELEGRAM__TOKEN; set the token that @BotFather gave")
+    if args.what == "webhook":
+        shown = asyncio.run(telegram.webhook(settings, args.action or "show", args.url))
+        _emit(args, shown, [f"{name}: {value}" for name, value in shown.items()])
+        return 0
+    if args.action is not None:
+        raise UsageError("telegram poll takes nothing more; webhooks: telegram webhook set|delete|show")
+    house = build(settings)
+    try:
+        repaired = house.library.ensure_index()
+        if repaired:
+            err.print(f"bianmin: {repaired}")
+        err.print("bianmin: fetching Telegram's updates; stop with Ctrl-C")
+        asyncio.run(poll_telegram(house))
+    finally:
+        house.close()
+    return 0
+
+
 def _check(args: argparse.Namespace, settings: Settings) -> int:
     house = build(settings)
     try:
@@ -782,6 +806,11 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("mailbox", _mailbox, "look after the county mailbox: take in, answer, send; quarantine and drafts")
     mailbox_commands.arguments(sub)
+
+    sub = command("telegram", _telegram, "answer on Telegram: telegram poll, or telegram webhook set|delete|show")
+    sub.add_argument("what", choices=["poll", "webhook"])
+    sub.add_argument("action", choices=["set", "delete", "show"], nargs="?")
+    sub.add_argument("--url", default="", help="address for Telegram to call; otherwise server.base_url + /telegram")
 
     sub = command("check", _check, "say whether the house is in order")
     sub.add_argument("--repair", action="store_true", help="rebuild the index where it is missing or damaged")

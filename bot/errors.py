@@ -39,6 +39,10 @@ class TelegramNotReady(BotError):
     """An update that cannot be understood before the Bot API has answered once; it has to come again."""
 
 
+class TelegramRefused(BotError):
+    """The Bot API did not answer, or refused."""
+
+
 class WeChatUnreachable(BotError):
     """WeChat's API did not answer, or not in its own form."""
 

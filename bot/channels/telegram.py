@@ -35,7 +35,7 @@ from bot.channels.telegram_outbox import Outbox, described, pending
 from bot.channels.telegram_wire import ALLOWED_UPDATES, Letter, Me, Tap, TapKind, pack, read_update
 from bot.channels.telegram_words import named, say
 from bot.config import Settings, TelegramSettings
-from bot.errors import MalformedMessage, TelegramNotReady
+from bot.errors import ConfigError, MalformedMessage, TelegramNotReady, TelegramRefused
 from register.clock import now_beijing
 from register.errors import UnknownEntry
 from register.inquiry import Channel, Conversation, Entry, Inquiry, Opened, Reply
@@ -440,6 +440,40 @@ class Door:
             await asyncio.sleep(_LOOK_SECONDS)
             return False
         return True
+
+
+async def webhook(settings: Settings, action: str, url: str = "") -> dict[str, object]:
+    """Set, delete or show the bot's webhook; returns what the Bot API then says of it.
+
+    Without ``url`` the address is ``server.base_url`` + ``/telegram``. Waiting updates are kept. Raises
+    :class:`ConfigError` and :class:`TelegramRefused`.
+    """
+    own = settings.telegram
+    address = url or settings.server.base_url.rstrip("/") + PATH
+    if action == "set":
+        if not own.secret_token:
+            raise ConfigError("a webhook needs BIANMIN_TELEGRAM__SECRET_TOKEN; set it to 20 or more random characters")
+        if not address.startswith("https://") and own.api_base == TelegramSettings().api_base:
+            raise ConfigError(
+                f"Telegram calls only https addresses, not {address}; set server.base_url or name one: --url"
+            )
+    bot = application(own).bot
+    try:
+        async with bot:
+            if action == "set":
+                await bot.set_webhook(address, secret_token=own.secret_token, allowed_updates=list(ALLOWED_UPDATES))
+            elif action == "delete":
+                await bot.delete_webhook()
+            info = await bot.get_webhook_info()
+    except TelegramError as error:
+        raise TelegramRefused(described(error)) from None  # the library's own error quotes the token
+    return {
+        "url": info.url,
+        "pending": info.pending_update_count,
+        "last_error_at": info.last_error_date.isoformat() if info.last_error_date else None,
+        "last_error": info.last_error_message or "",
+        "allowed_updates": list(info.allowed_updates or ()),
+    }
 
 
 def _poll_trouble(error: Exception) -> str:
