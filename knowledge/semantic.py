@@ -96,15 +96,22 @@ class SemanticModel:
         return packed
 
     def _encode(self, found: list[str], weight: Floats) -> Floats:
-        known = self.vocabulary
-        counts = Counter(known[t] for t in found if t in known)
+        counts = Counter(map(self.vocabulary.get, found))
+        del counts[None]
         rows = np.fromiter(counts, dtype=np.int64, count=len(counts))
         times = np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
-        # Not ``@``: BLAS wakes its threads for it and waits for them, which on a busy machine takes 50 times as long.
-        vector: Floats = np.einsum("n,nd->d", weight[rows] * np.sqrt(times), self.table[rows].astype(np.float32))
+        share = weight[rows] * np.sqrt(times)
+        vector: Floats = np.zeros(self.dimensions, np.float32)
+        for start in range(0, len(rows), _ROWS):
+            some = slice(start, start + _ROWS)
+            # Not ``@``: BLAS wakes its threads for it and waits for them, which on a busy machine takes 50 times as long.
+            vector += np.einsum("n,nd->d", share[some], self.table[rows[some]].astype(np.float32))
         length = math.sqrt(float(np.einsum("d,d->", vector, vector)))
         return vector / np.float32(length) if length > 0.0 else vector
 
+
+_ROWS = 96
+"""Token vectors that are summed at once: what they fill stays below the size from which memory is asked anew each time."""
 
 SCALE = 400.0
 """int8 steps to the unit in passage vectors (components beyond ±0.3175 are clipped; they hardly occur)."""

@@ -14,13 +14,15 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 import tempfile
+import weakref
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ from knowledge import analysis
 from knowledge.errors import KnowledgeError
 from knowledge.index import IndexedPassage, IndexFilter
 from knowledge.index.engines import open_index
-from knowledge.semantic import SemanticModel, question_tokens, tokens
+from knowledge.semantic import SemanticIndex, SemanticModel, open_model, question_tokens, tokens
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -659,6 +661,41 @@ def tuned(
     """A finished model tuned on pairs alone."""
     corpus, _ = number(texts, vocabulary=reopened(model).vocabulary)
     return finished(_tuned(reopened(model), texts, pairs, recipe, report), corpus)
+
+
+class Source(Protocol):
+    """A passage of any kind that can be learned from."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def document(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def heading(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+def stage_over(entries: Sequence[Source], pairs: Sequence[tuple[str, str]]) -> SemanticIndex | None:
+    """The shipped vectors over passages of a judged set, in a folder that vanishes with the stage; None without vectors.
+
+    Tuned further on (question, passage id) pairs where there are any; that needs PyTorch.
+    """
+    model = open_model()
+    if model is None:
+        return None
+    if pairs:
+        texts = [Text(e.id, e.document, e.title, e.heading, e.text) for e in entries]
+        model = tuned(model, texts, [Pair(q, p) for q, p in pairs], Recipe(), lambda *_: None)
+        model = replace(model, digest="tuned")
+    folder = Path(tempfile.mkdtemp(prefix="bianmin-semantic-"))
+    stage = SemanticIndex(folder, model)
+    weakref.finalize(stage, shutil.rmtree, folder, ignore_errors=True)
+    stage.replace((e.id, e.document, "\n".join((e.title, *e.heading.split("/"), e.text))) for e in entries)
+    stage.commit("evaluate")
+    return stage
 
 
 def _distinct(texts: Iterable[Text]) -> Iterator[Text]:
