@@ -38,8 +38,10 @@ from bot.channels.wechat_menu import menu_lines, menu_of
 from bot.channels.wechat_store import WeChatStore
 from bot.config import Settings, load
 from bot.errors import BotError, ConfigError, PortInUse
+from bot.rehearsal import read_dialogs, read_questions, regressions, rehearse
 from knowledge import semantic, training
 from knowledge.errors import KnowledgeError
+from knowledge.evaluation import evaluate
 from knowledge.lists import BadRow, Stated, read_organs
 from knowledge.model import (
     DisclosureAttribute,
@@ -691,6 +693,52 @@ def _library_texts(settings: Settings) -> list[training.Text]:
         house.close()
 
 
+def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
+    """Judged sets (--corpus), a county's own question list (--own) or its dialogues (--dialogs)."""
+    if args.own or args.dialogs:
+        return _rehearse(args, settings)
+    if not (args.corpus and args.queries and args.qrels):
+        raise UsageError("evaluate needs --corpus, --queries and --qrels, or --own FILE, or --dialogs FOLDER")
+    if bool(args.removed) != bool(args.answerable):
+        raise UsageError("--removed and --answerable belong together")
+    report = evaluate(
+        args.corpus,
+        args.queries,
+        args.qrels,
+        removed=args.removed,
+        answerable=args.answerable,
+        train_queries=args.train_queries,
+        train_qrels=args.train_qrels,
+        engine=args.engine or settings.index.engine,
+        progress=lambda words: err.print(words, markup=False),
+    )
+    value = report.to_json()
+    _emit(args, value, (f"{name:14} {figure}" for name, figure in value.items() if not isinstance(figure, list)))
+    return 0
+
+
+def _rehearse(args: argparse.Namespace, settings: Settings) -> int:
+    scripts = read_questions(args.own) if args.own else read_dialogs(args.dialogs)
+    house = build(settings)
+    try:
+        report = rehearse(house, scripts)
+    finally:
+        house.close()
+    worse = regressions(report, args.baseline) if args.baseline else []
+    if args.save:
+        args.save.write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=1), "utf-8")
+    wrong = [f"{o.script}: {o.text}: {'; '.join(o.wrong)}" for o in report.outcomes if o.wrong]
+    figures = (
+        f"{report.messages} messages, right {report.right:.1%}, kinds right {report.kinds_right:.1%}, "
+        f"right document first {report.first_right:.1%}, answered {report.answered:.1%}, "
+        f"wrong answers {report.wrong_answers:.1%}"
+    )
+    _emit(args, {**report.to_json(), "regressions": worse}, [*wrong, figures])
+    for line in worse:
+        err.print(f"worse than before: {line}", markup=False)
+    return 1 if worse else 0
+
+
 def _templates(args: argparse.Namespace, settings: Settings) -> int:
     """Check every template with its declared variables, or show what a kind of reply looks like."""
     composer = make_composer(settings)
@@ -734,17 +782,25 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     sub.add_argument("--attribute", choices=attributes, help="公开属性 of texts that state none")
     sub.add_argument("--publish", action="store_true", help="staff have checked what would be held")
-    sub.add_argument("--manifest", type=Path, metavar="FILE", help="著录清单: what staff say of the files (.xlsx, .csv)")
+    sub.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="著录清单: what staff say of the files (.xlsx, .csv)"
+    )
 
     sub = command("documents", _documents, "list the published documents")
     sub.add_argument("--all", action="store_true", help="also what waits or was withdrawn (staff)")
 
     sub.add_argument("--versions", metavar="ID", help="history, links and versions of one document, as: show ID")
 
-    library_commands.show_arguments(command("show", _show, "one document for staff: elements, links, history, versions"))
-    library_commands.lists_arguments(command("lists", _lists, "tables of organs, public matters or files: template, import"))
+    library_commands.show_arguments(
+        command("show", _show, "one document for staff: elements, links, history, versions")
+    )
+    library_commands.lists_arguments(
+        command("lists", _lists, "tables of organs, public matters or files: template, import")
+    )
     library_commands.crawl_arguments(command("crawl", _crawl, "take in the columns of the county's website"))
-    library_commands.ledger_arguments(command("ledger", _ledger, "what was published, how fast, with what interpretation"))
+    library_commands.ledger_arguments(
+        command("ledger", _ledger, "what was published, how fast, with what interpretation")
+    )
 
     sub = command("publish", _publish, "open a waiting document to citizens")
     sub.add_argument("document")
@@ -830,6 +886,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--dimensions", type=int, choices=[64, 128, 192, 256], default=256)
     sub.add_argument("--seed", type=int, default=20261121)
     sub.add_argument("--threads", type=int, default=2)
+
+    sub = command(
+        "evaluate", _evaluate, "measure search on a judged set, or answers on your own questions or dialogues"
+    )
+    for name in ("corpus", "queries", "qrels", "removed", "answerable", "train-queries", "train-qrels"):
+        sub.add_argument(f"--{name}", type=Path, metavar="F")
+    sub.add_argument("--engine", choices=["tantivy", "whoosh"])
+    sub.add_argument("--own", type=Path, metavar="F", help="your own questions.toml")
+    sub.add_argument("--dialogs", type=Path, metavar="FOLDER", help="your own dialogues")
+    sub.add_argument("--save", type=Path, metavar="F", help="keep the report to compare with later")
+    sub.add_argument("--baseline", type=Path, metavar="F", help="exit 1 when what was right there is wrong now")
 
     sub = command("templates", _templates, "check the reply templates, or preview a kind of reply")
     sub.add_argument("action", choices=["check", "preview"])

@@ -64,6 +64,17 @@ class Limits:
     )  # instead of ``expires_minutes``: letters are slow
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """应答: what one message leads to, with every step that led there."""
+
+    turn: Turn
+    decision: Decision
+    reply: Reply
+    conversation: Conversation
+    durations: dict[str, float]  # step → seconds
+
+
 class Reception:
     """Answers inquiries. Safe to call from many threads and many processes at once."""
 
@@ -146,9 +157,19 @@ class Reception:
         self, entry: int, inquiry: Inquiry, limit_bytes: int, durations: dict[str, float]
     ) -> tuple[Reply, Conversation]:
         now = now_beijing()
-        tick = time.perf_counter()
         minutes = self._limits.channel_minutes.get(inquiry.channel, self._limits.expires_minutes)
         conversation = self._book.conversation(inquiry.conversation, now, minutes)
+        response = self.respond(inquiry, conversation, now, limit_bytes=limit_bytes, entry=entry)
+        durations.update(response.durations)
+        self._act_on(response.turn, response.decision, conversation, entry)
+        return response.reply, response.conversation
+
+    def respond(
+        self, inquiry: Inquiry, conversation: Conversation, now: datetime, *, limit_bytes: int = 0, entry: int = 0
+    ) -> Response:
+        """Read, look up, decide and write; nothing is entered in the register. For the path and for rehearsals."""
+        durations: dict[str, float] = {}
+        tick = time.perf_counter()
         manner = self._manners.get(inquiry.channel)
         message = manner.read(inquiry, conversation) if manner else inquiry
         turn = talk.read(message, conversation, sensitive_words=self._sensitive)
@@ -161,10 +182,9 @@ class Reception:
         context = replace(self._context, today=now.date(), directory=directory)
         decision = self._enriched(choose(turn, finding, conversation, context))
         reply = self._composer.compose(decision, channel=inquiry.channel, limit_bytes=limit_bytes)
-        self._act_on(turn, decision, conversation, entry)
-        conversation = talk.advance(conversation, turn, decision, reply, now, entry)
+        after = talk.advance(conversation, turn, decision, reply, now, entry)
         durations["compose"] = -tick + time.perf_counter()
-        return reply, conversation
+        return Response(turn, decision, reply, after, durations)
 
     def _enriched(self, decision: Decision) -> Decision:
         """Add the guide's sections and the linked documents of the document quoted first."""
