@@ -196,7 +196,7 @@ def _compare(script: str, line: Line, response: Response, documents: Sequence[st
     answers = reply.kind is ReplyKind.ANSWER
     if documents and answers and (quoted is None or quoted.document not in documents):
         wrong.append(f"quotes {quoted.title if quoted else 'nothing'}")
-    elif documents and not answers and first_right is False:
+    elif documents and not answers and first_right is False and ReplyKind.ANSWER in expected.kinds:
         wrong.append(f"finds {_named(hits[0].document) if hits else 'nothing'} first")
     if answers and quoted is not None and quoted.document in documents[:1]:
         if expected.locator and quoted.locator != expected.locator:
