@@ -48,16 +48,12 @@ def tokens(text: str) -> list[str]:
 
     A word of two characters is also a bigram; it then counts twice, which is how a word weighs more than a window.
     """
-    return [*analysis.words(text), *analysis.bigrams(text), *filter(_is_han, text)]
+    return [*analysis.words(text), *analysis.bigrams(text), *[c for c in text if "\u4e00" <= c <= "\u9fff"]]
 
 
 def question_tokens(question: str) -> list[str]:
     """Tokens of a question as typed, courtesies and question words left out."""
     return tokens(analysis.bare_question(analysis.normalise(question[:MOST_CHARACTERS])))
-
-
-def _is_han(character: str) -> bool:
-    return "\u4e00" <= character <= "\u9fff"
 
 
 MOST_CHARACTERS = 4000

@@ -337,6 +337,15 @@ def test_a_piece_never_meets_itself_in_the_rest() -> None:
         assert set(rests.tokens[rest]) < set(full.tokens[held])
 
 
+def test_evaluation_gets_the_shipped_vectors_over_its_own_passages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "open_model", small_model)
+    stage = training.stage_over(articles(), ())
+    assert stage is not None
+    assert all(c.id.startswith("养老") for c in stage.nearest("退休", 12))
+    monkeypatch.setattr(training, "open_model", lambda: None)
+    assert training.stage_over(articles(), ()) is None, "without vectors evaluation goes on by words"
+
+
 def test_training_learns_to_find_the_field_and_a_judged_lay_word(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="training needs PyTorch")
     pairs = [training.Pair("老了没钱领", f"养老-{n}") for n in range(4)] + [
