@@ -211,7 +211,7 @@ def asgi(house: House) -> Starlette:
             *door.routes,
             *mailbox.routes,
             *bot.routes,
-            *web.routes(house.settings, house.reception, house.library, house.book),
+            *web.routes(house.settings, house.reception, house.library, house.book, house.seal),
         ],
         exception_handlers=web.exception_handlers(house.settings, house.library),
         lifespan=lifespan,

@@ -417,12 +417,15 @@ def test_pages_hold_no_inline_code_and_ask_nobody_else(house: web_house.WebHouse
 
 
 def test_pages_stay_under_sixty_kilobytes_with_everything_they_need(house: web_house.WebHouse) -> None:
-    own = sum(len(file.content) for file in pages.static_files().values())
+    files = {file.url: len(file.content) for file in pages.static_files().values()}
     visitor = visit(house)
     for word in web_house.REPLIES:
         visitor.post("/chat", data={"text": word})
-    for path in ("/", "/chat", "/p/gaoling", "/browse", "/browse?q=津贴"):
-        assert len(visitor.get(path).content) + own < 60_000, path
+    for path in ("/", "/chat", "/p/gaoling", "/browse", "/browse?q=津贴", "/kiosk", "/kiosk/p/gaoling", "/api"):
+        page = visitor.get(path)
+        named = [a.get("src", a.get("href", "")) for tag, a in _Tags(page.text).tags if tag in ("script", "link")]
+        assert named
+        assert len(page.content) + sum(files[address] for address in named) < 60_000, path
 
 
 def test_static_files_are_kept_for_ever_under_the_address_of_their_content(house: web_house.WebHouse) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from bot.channels.web import exception_handlers, routes
-from bot.config import ServerSettings, Settings
+from bot.config import ApiSettings, ServerSettings, Settings, WebSettings
 from knowledge.errors import UnknownDocument
 from knowledge.model import (
     DisclosureAttribute,
@@ -41,6 +41,7 @@ from register.inquiry import (
     Source,
     Step,
 )
+from register.seal import Seal
 
 AS_OF = date(2026, 11, 20)
 
@@ -398,15 +399,20 @@ class WebHouse:
     app: Starlette
 
 
-def build(**server: object) -> WebHouse:
-    settings = Settings(server=ServerSettings(**{"asks_per_minute": 1000, **server}))  # type: ignore[arg-type]
+def build(*, web: WebSettings | None = None, token: str = "", **server: object) -> WebHouse:
+    settings = Settings(
+        server=ServerSettings(**{"asks_per_minute": 1000, **server}),  # type: ignore[arg-type]
+        web=web or WebSettings(),
+        api=ApiSettings(token),
+    )
     reception, library = FakeReception(), FakeLibrary()
     book = FakeBook(reception)
     app = Starlette(
-        routes=list(routes(settings, reception, library, book)),
+        routes=list(routes(settings, reception, library, book, SEAL)),
         exception_handlers=exception_handlers(settings, library),
     )
     return WebHouse(settings, reception, library, book, app)
 
 
+SEAL = Seal("a key for tests, long enough")
 TEMPLATES = Path(__file__).parents[1] / "templates" / "web"

@@ -1,4 +1,7 @@
-"""公开接口: ``POST /api/ask`` and ``GET /api/search`` for programs.
+"""公开接口: ``POST /api/ask`` and ``GET /api/search`` for programs, described by ``GET /api/openapi.json``.
+
+Anybody may ask, so many times a minute; a partner who shows the token may ask without limit. Which sites' scripts may
+read the answers in a browser is a setting (CORS); cookies play no part here.
 
 ``reply_json`` and ``finding_json`` are the one place where a reply and a search result become JSON; the command
 line uses the same. Fields may be added, never changed (the contract of the interface).
@@ -6,6 +9,7 @@ line uses the same. Fields may be added, never changed (the contract of the inte
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
@@ -16,10 +20,12 @@ from typing import TypeVar
 
 import anyio.to_thread
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bot.channels import pages
 from bot.channels.http import (
     Library,
     RateLimiter,
@@ -29,6 +35,7 @@ from bot.channels.http import (
     answered,
     clean_text,
     client_address,
+    is_partner,
     pseudonym,
     read_json,
 )
@@ -107,7 +114,15 @@ def filters_from(fields: Mapping[str, str]) -> Filters:
 def api_routes(settings: Settings, reception: Reception, library: Library, limiter: RateLimiter) -> list[Route]:
     """The routes of the public interface."""
 
+    description = {**openapi(), "servers": [{"url": settings.server.base_url.rstrip("/")}]}
+
     def limit(request: Request) -> None:
+        try:
+            if is_partner(request, settings.api.token):
+                return
+        except WebError:  # a wrong token counts, so that nobody tries them out
+            limiter.check(client_address(request, settings.server.trusted_proxies))
+            raise
         limiter.check(client_address(request, settings.server.trusted_proxies))
 
     @_errors_as_json
@@ -143,11 +158,34 @@ def api_routes(settings: Settings, reception: Reception, library: Library, limit
         finding = await anyio.to_thread.run_sync(library.ask, question)
         return JSONResponse(finding_json(finding))
 
+    async def describe(request: Request) -> Response:
+        return JSONResponse(description, headers={"Cache-Control": "no-cache"})
+
     guarded = [Middleware(SecurityHeaders)]
+    preflight: list[str] = []
+    if settings.web.cors_origins:
+        preflight = ["OPTIONS"]  # answered by the middleware; without the method no request would reach it
+        guarded.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.web.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+                expose_headers=["Retry-After"],
+                max_age=3600,
+            )
+        )
     return [
-        Route("/api/ask", ask, methods=["POST"], middleware=guarded),
-        Route("/api/search", search, methods=["GET"], middleware=guarded),
+        Route("/api/ask", ask, methods=["POST", *preflight], middleware=guarded),
+        Route("/api/search", search, methods=["GET", *preflight], middleware=guarded),
+        Route("/api/openapi.json", describe, methods=["GET", *preflight], middleware=guarded),
     ]
+
+
+def openapi() -> dict[str, object]:
+    """The description of the interface (OpenAPI 3.1) as it ships, without the address of this server."""
+    described: dict[str, object] = json.loads((pages.FOLDER / "openapi.json").read_text("utf-8"))
+    return described
 
 
 _PRIVATE = {"Cache-Control": "no-store"}

@@ -7,14 +7,18 @@ below need not know that there is a web at all.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import ipaddress
 import json
 import logging
 import math
+import re
+import secrets
 import time
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.errors import BotError
 from knowledge.model import Finding, LibraryState, LinkKind, Passage, PolicyDocument, Question
-from register.inquiry import Entry, Inquiry, Reply
+from register.inquiry import Channel, Entry, Inquiry, Reply
 
 log = logging.getLogger(__name__)
 
@@ -158,6 +162,58 @@ def pseudonym(door: str, conversation: str) -> str:
     return hashlib.sha256(f"{door}:{conversation}".encode()).hexdigest()[:32]
 
 
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+def new_token() -> str:
+    """A random id of a conversation or a message."""
+    return secrets.token_urlsafe(16)
+
+
+def valid_token(token: str | None) -> str:
+    """``token`` if it has the form of one of ours, else empty."""
+    return token if token and _TOKEN.fullmatch(token) else ""
+
+
+def is_number(text: str) -> bool:
+    """Whether ``text`` is a positive number that a database holds."""
+    return text.isascii() and text.isdigit() and 0 < len(text) < 16
+
+
+def question_in(fields: dict[str, str], limit: int) -> str:
+    """The question of a posted form; a 422 where there is none, a 413 where it has more than ``limit`` bytes."""
+    text = clean_text(fields.get("text", ""))
+    if not text:
+        raise WebError(422, "text_missing", "请先写下您的问题，再点“问”。")
+    if len(text.encode()) > limit:
+        raise WebError(413, "body_too_large", "内容太长了。请说得短一些，一次问一件事。")
+    return text
+
+
+def inquiry_of(channel: Channel, talk: str, key: str, text: str) -> Inquiry:
+    """The inquiry of a page's form: the same ``talk``, ``key`` and ``text`` are one message, however often sent."""
+    return Inquiry(
+        channel=channel,
+        message_key=hashlib.sha256(f"{talk}:{key}:{text}".encode()).hexdigest(),
+        conversation=pseudonym(channel.value, talk),
+        text=text,
+        received_at=datetime.now(UTC),
+    )
+
+
+def is_partner(request: Request, token: str) -> bool:
+    """Whether the request bears the token of a partner; a 403 for a wrong one, in the same time whatever is wrong.
+
+    A request without a token is no partner's and goes on by the public rules.
+    """
+    kind, _, given = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer":
+        return False
+    if not token or not hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode()):
+        raise WebError(403, "token_refused", "令牌不对。请核对后再试；不带令牌也可以使用，但有次数限制。")
+    return True
+
+
 class RateLimiter:
     """限流: a bucket of ``per_minute`` tokens an address, refilled steadily. Lives in this process only.
 
@@ -242,8 +298,23 @@ SECURITY_HEADERS = {
 }
 
 
+def framed_by(origins: tuple[str, ...]) -> dict[str, str]:
+    """Headers of a page that these origins (and we ourselves) may show in a frame; none allows nobody."""
+    if not origins:
+        return {}
+    policy = SECURITY_HEADERS["Content-Security-Policy"]
+    return {
+        "Content-Security-Policy": policy.replace(
+            "frame-ancestors 'none'", f"frame-ancestors 'self' {' '.join(origins)}"
+        )
+    }
+
+
 class SecurityHeaders:
-    """ASGI middleware: sets the headers above wherever a response has not set its own."""
+    """ASGI middleware: sets the headers above wherever a response has not set its own.
+
+    A response with its own policy says there who may frame it; the older X-Frame-Options knows no list and stays away.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -256,8 +327,10 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                own_policy = "content-security-policy" in headers
                 for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                    if not (own_policy and name == "X-Frame-Options"):
+                        headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

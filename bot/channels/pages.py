@@ -54,6 +54,26 @@ LINK_LABELS = {
 }
 
 
+# ---- where a page is shown ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """场所: where a page is shown, where its forms go, and what they carry instead of a cookie."""
+
+    name: str = "site"  # site, embed (a frame in another site), kiosk
+    ask: str = "/chat"
+    judge: str = "/feedback"
+    clear: str = "/chat/clear"
+    talk: str = ""  # random id of the conversation; empty where a cookie holds it
+    entries: tuple[int, ...] = ()  # its entries, oldest first
+
+
+SITE = Place()
+EMBED = Place("embed", "/chat?embed=1", "/feedback?embed=1", "/chat/clear?embed=1")
+KIOSK = Place("kiosk", "/kiosk", "/kiosk/judge")
+
+
 # ---- static files and the template environment -------------------------------------------------------------
 
 
@@ -78,8 +98,11 @@ def static_files(folder: Path = FOLDER / "static") -> dict[str, StaticFile]:
     return found
 
 
-def environment(settings: Settings, static: Mapping[str, StaticFile]) -> Environment:
-    """The Jinja2 environment of the pages: escaping on, an unknown name is an error."""
+def environment(settings: Settings, static: Mapping[str, StaticFile], *, kiosk: bool = False) -> Environment:
+    """The Jinja2 environment of the pages: escaping on, an unknown name is an error.
+
+    For the kiosk no link leaves it: there is no telephone behind ``tel:`` and no way back from another site.
+    """
     env = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=select_autoescape(("html", "j2")),
@@ -90,7 +113,15 @@ def environment(settings: Settings, static: Mapping[str, StaticFile]) -> Environ
     env.filters.update(
         day=day, safe_link=safe_link, phones=phones, blocks=blocks, paragraphs=paragraphs, kind_label=kind_label
     )
-    env.globals.update(office=settings.office, static={name: file.url for name, file in static.items()})
+    env.globals.update(
+        office=settings.office,
+        base_url=settings.server.base_url.rstrip("/"),
+        static={name: file.url for name, file in static.items()},
+        frame="base.html.j2",
+    )
+    if kiosk:
+        env.filters.update(safe_link=kiosk_link, phones=lambda text: [(text, "")])
+        env.globals.update(frame="kiosk_base.html.j2", reset_seconds=settings.web.kiosk_reset_seconds)
     return env
 
 
@@ -122,6 +153,13 @@ def safe_link(address: str) -> str:
     if address.startswith(("https://", "http://", "tel:", "mailto:", "#")):
         return address
     return address if address.startswith("/") and not address.startswith(("//", "/\\")) else ""
+
+
+def kiosk_link(address: str) -> str:
+    """The kiosk's own address of a document or an anchor; empty for everything else."""
+    if address.startswith("#"):
+        return address
+    return f"/kiosk{address}" if address.startswith("/p/") else ""
 
 
 _PHONE = re.compile(r"(?:\d{3,4}[-—–])?\d{3,8}")
@@ -220,6 +258,7 @@ class Card:
     explained: tuple[tuple[str, str], ...] = ()
     at: str = ""
     judged: bool = False
+    share: str = ""  # signed address of the answer alone; empty where it says nothing to others
 
     @property
     def lines(self) -> list[str]:
@@ -453,6 +492,55 @@ def shelf(listing: Browse) -> Group | None:
     topics = groups.get("topic")
     named = sum(option.count for option in topics.options) if topics else 0
     return topics if named * 2 >= listing.total else groups.get("organ", topics)
+
+
+@dataclass(frozen=True, slots=True)
+class KioskItem:
+    """一个按钮: a question to ask, or a document to open."""
+
+    label: str
+    ask: str = ""
+    link: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KioskMenu:
+    """自助机的一屏: the matters of one field or one organ."""
+
+    title: str
+    entries: tuple[KioskItem, ...]
+    page: int
+    pages: int
+    page_urls: tuple[str, str]  # previous, next
+
+
+KIOSK_PER_PAGE = 8
+
+
+def kiosk_menu(documents: Sequence[PolicyDocument], filters: Filters, page: int) -> KioskMenu:
+    """Questions from the service guides of a field or an organ, then its other documents, newest first."""
+    chosen = {name: value for name, value in filters.described().items() if name in ("topic", "organ")}
+    fitting = [d for d in documents if _fits(d, chosen) and not d.validity.lapsed]
+    items = [KioskItem(question, ask=question) for _, question in example_questions(fitting, len(fitting))]
+    others = [d for d in fitting if not example_questions([d])]
+    others.sort(key=lambda d: (d.written_on or d.published_on or date.min, d.title), reverse=True)
+    items += [
+        KioskItem(d.title, link=d.url, note=" · ".join(filter(None, (KIND_LABELS[d.kind], d.number)))) for d in others
+    ]
+    pages = max(1, -(-len(items) // KIOSK_PER_PAGE))
+    page = min(max(1, page), pages)
+
+    def address(number: int) -> str:
+        return "/kiosk?" + urlencode({**chosen, "page": number}) if 0 < number <= pages else ""
+
+    return KioskMenu(
+        title=" · ".join(chosen.values()),
+        entries=tuple(items[(page - 1) * KIOSK_PER_PAGE : page * KIOSK_PER_PAGE]),
+        page=page,
+        pages=pages,
+        page_urls=(address(page - 1), address(page + 1)),
+    )
 
 
 def search_filters(documents: Sequence[PolicyDocument], filters: Filters) -> Filters:

@@ -1,31 +1,26 @@
-"""网站: the citizen's pages: front page, chat, documents, the list by element.
+"""网站: the citizen's pages: front page, chat, documents, the list by element, a shared answer.
 
 Everything works by plain forms; one small script makes the chat smoother. The conversation hangs on a random
 first-party cookie; the register keeps only its pseudonym. A second cookie lists the entries of this conversation,
-and an entry is drawn again only if the register says that it belongs to it.
+and an entry is drawn again only if the register says that it belongs to it. In a frame of another site there is no
+cookie: the same two values go from form to form.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import wraps
-from hashlib import sha256
-from typing import TypeVar
+from datetime import date, datetime
 from urllib.parse import urlsplit
 
-import anyio.to_thread
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
-from bot.channels import pages
+from bot.channels import pages, share
 from bot.channels.api import api_routes, filters_from
 from bot.channels.http import (
     SECURITY_HEADERS,
@@ -38,48 +33,63 @@ from bot.channels.http import (
     answered,
     clean_text,
     client_address,
+    inquiry_of,
+    is_number,
+    new_token,
     pseudonym,
+    question_in,
     read_form,
     require_same_origin,
+    valid_token,
 )
+from bot.channels.kiosk import KioskDoor
+from bot.channels.press import FRAGMENT, SIZE, Press, in_thread, place_of
 from bot.config import Settings
 from knowledge.errors import UnknownDocument
-from knowledge.model import LibraryState, LinkKind, Question
+from knowledge.model import LinkKind, Question
+from register.clock import now_beijing
 from register.errors import UnknownEntry
-from register.inquiry import Channel, Entry, Inquiry, Reply, Source
+from register.inquiry import Channel, Entry, Reply, Source
 
 TALK = "bianmin_talk"  # random id of the conversation
 ENTRIES = "bianmin_entries"  # its entry numbers, oldest first
-SIZE = "bianmin_size"  # "large" for 大字版
 REMEMBERED = 8  # cards drawn again on reload
 TALK_SECONDS = 12 * 3600  # a shared phone forgets over night
 SIZE_SECONDS = 365 * 24 * 3600
-FRAGMENT = "x-bianmin-fragment"  # sent by our script: answer with the card only
+WIDGET = "widget.js"  # the one file that other sites name: its address stays the same
 
 _PROGRAMS = ("/api/", "/wechat", "/telegram")  # doors of programs: errors as JSON
 _NOWHERE = "没有这个网页，可能网址不完整。您可以从下面重新开始。"
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
-_Result = TypeVar("_Result")
 
 
-def routes(settings: Settings, reception: Reception, library: Library, book: Book) -> list[Route]:
-    """Every route of the citizen's web door, the public interface included."""
+def routes(settings: Settings, reception: Reception, library: Library, book: Book, signer: share.Signer) -> list[Route]:
+    """Every route of the citizen's web door: pages, kiosk, static files, the public interface."""
     limiter = RateLimiter(settings.server.asks_per_minute)
-    door = WebDoor(settings, reception, library, book, limiter)
+    press = Press(settings, library)
+    door = WebDoor(settings, reception, library, book, signer, limiter, press)
+    kiosk = KioskDoor(settings, reception, library, book, limiter, press)
     middleware = [Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=1024)]
 
     def page(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:
-        return Route(path, door.courteous(endpoint), methods=methods or ("GET",), middleware=middleware)
+        return Route(path, press.courteous(endpoint), methods=methods or ("GET",), middleware=middleware)
 
     return [
         page("/", door.front),
         page("/chat", door.chat),
         page("/chat", door.ask, "POST"),
+        page("/chat/again", door.again, "POST"),
         page("/chat/clear", door.clear, "POST"),
         page("/feedback", door.feedback, "POST"),
         page("/display", door.display, "POST"),
+        page("/a/{entry}", door.shared),
         page("/p/{document}", door.document),
         page("/browse", door.browse),
+        page("/kiosk", kiosk.start),
+        page("/kiosk", kiosk.ask, "POST"),
+        page("/kiosk/judge", kiosk.judge, "POST"),
+        page("/kiosk/p/{document}", kiosk.document),
+        page("/api", door.interface),
+        page(f"/static/{WIDGET}", door.widget),
         page("/static/{stamp}/{name}", door.static),
         page("/favicon.ico", door.icon),
         *api_routes(settings, reception, library, limiter),
@@ -108,119 +118,86 @@ def exception_handlers(settings: Settings, library: Library) -> dict[int | type[
     return {404: refused, 405: refused, Exception: failed}
 
 
-class Press:
-    """印刷间: draws pages and fragments from the templates."""
-
-    def __init__(self, settings: Settings, library: Library) -> None:
-        self._library = library
-        self.static = pages.static_files()
-        self._templates = pages.environment(settings, self.static)
-
-    async def page(self, request: Request, template: str, **values: object) -> Response:
-        """A whole page with head and foot."""
-        state = await _in_thread(self._library.state)
-        return self._draw(request, template, state, values)
-
-    def fragment(self, template: str, **values: object) -> Response:
-        """A card for our script."""
-        return HTMLResponse(self._templates.get_template(template).render(**values))
-
-    async def error(self, request: Request, error: WebError) -> Response:
-        """What is wrong and what to do next, as a page or (for our script) as a card."""
-        if FRAGMENT in request.headers:
-            response = self.fragment("error_card.html.j2", error=error)
-        else:
-            response = await self.page(request, "error.html.j2", error=error)
-        return _marked(response, error)
-
-    def last_resort(self, request: Request, error: WebError) -> Response:
-        """The same without asking any other part of the house."""
-        return _marked(self._draw(request, "error.html.j2", None, {"error": error}), error)
-
-    def _draw(self, request: Request, template: str, state: LibraryState | None, values: dict[str, object]) -> Response:
-        large = request.cookies.get(SIZE) == "large"
-        here = request.url.path + (f"?{request.url.query}" if request.method == "GET" and request.url.query else "")
-        page = self._templates.get_template(template).render(state=state, large=large, here=here, **values)
-        # no-cache: a page may be kept but must be asked for again, so 大字版 and new documents show at once.
-        return HTMLResponse(page, headers={"Cache-Control": "no-cache, private", "Vary": "Cookie"})
-
-
 class WebDoor:
     """网页入口: the endpoints. It turns requests into calls of the house and results into pages, nothing else."""
 
     def __init__(
-        self, settings: Settings, reception: Reception, library: Library, book: Book, limiter: RateLimiter
+        self,
+        settings: Settings,
+        reception: Reception,
+        library: Library,
+        book: Book,
+        signer: share.Signer,
+        limiter: RateLimiter,
+        press: Press,
     ) -> None:
         self._settings = settings
         self._reception = reception
         self._library = library
         self._book = book
+        self._signer = signer
         self._limiter = limiter
-        self._press = Press(settings, library)
+        self._press = press
 
     # ---- endpoints ----
 
     async def front(self, request: Request) -> Response:
         """The front page: ask at once, or look around."""
-        documents = await _in_thread(self._library.documents)
+        documents = await in_thread(self._library.documents)
         listing = pages.browse(documents, filters_from({}), "", 1)
         return await self._press.page(
             request,
             "front.html.j2",
             examples=pages.example_questions(documents),
             shelf=pages.shelf(listing),
-            key=_new_key(),
+            key=new_token(),
         )
 
     async def chat(self, request: Request) -> Response:
         """The conversation so far, or a welcome with examples."""
-        talk = _valid(request.cookies.get(TALK))
-        cards = await _in_thread(self._cards_of, talk, self._entries_of(request)) if talk else []
-        response = await self._chat_page(request, cards, draft=clean_text(request.query_params.get("q", ""))[:500])
-        self._remember(response, talk or _new_key(), [card.entry for card in cards])
-        return response
+        talk, entries = self._talk_of(request, {})
+        cards = await in_thread(self._cards_of, talk, entries) if talk else []
+        return await self._chat_page(request, talk or new_token(), cards)
+
+    async def again(self, request: Request) -> Response:
+        """The cards of a conversation whose frame was loaded anew; our script holds what a cookie may not."""
+        require_same_origin(request, self._settings.server.base_url)
+        fields = await read_form(request, self._settings.server.body_limit)
+        talk, entries = self._talk_of(request, fields)
+        cards = await in_thread(self._cards_of, talk, entries) if talk else []
+        return self._press.fragment("cards.html.j2", self._place(request, talk, entries), cards=cards)
 
     async def ask(self, request: Request) -> Response:
         """One question. A repeated submit carries the same key and finds the first answer."""
         require_same_origin(request, self._settings.server.base_url)
         self._limit(request)
         fields = await read_form(request, self._settings.server.body_limit)
-        text = clean_text(fields.get("text", ""))
-        if not text:
-            raise WebError(422, "text_missing", "请先写下您的问题，再点“问”。")
-        if len(text.encode()) > self._settings.server.body_limit:
-            raise WebError(413, "body_too_large", "内容太长了。请说得短一些，一次问一件事。")
-        key = _valid(fields.get("key")) or _new_key()
-        cookie = _valid(request.cookies.get(TALK))
+        text = question_in(fields, self._settings.server.body_limit)
+        key = valid_token(fields.get("key")) or new_token()
+        known, entries = self._talk_of(request, fields)
         # Without a cookie the key itself names the conversation, so that even then a double submit is one message.
-        talk = cookie or key
-        inquiry = Inquiry(
-            channel=Channel.WEB,
-            message_key=sha256(f"{talk}:{key}:{text}".encode()).hexdigest(),
-            conversation=pseudonym("web", talk),
-            text=text,
-            received_at=datetime.now(UTC),
-        )
+        talk = known or key
+        inquiry = inquiry_of(Channel.WEB, talk, key, text)
         entry, reply = await answered(self._reception, inquiry)
-        entries = [*(e for e in self._entries_of(request) if e != entry), entry][-REMEMBERED:]
-        response: Response
+        entries = [*(e for e in entries if e != entry), entry][-REMEMBERED:]
         if FRAGMENT in request.headers:
-            card = await _in_thread(self._card, entry, text, reply, inquiry.received_at)
-            response = self._press.fragment("card.html.j2", card=card)
-        elif cookie:  # so that reload and back do not ask again
-            response = RedirectResponse(f"/chat#e{entry}", 303)
-        else:
-            card = await _in_thread(self._card, entry, text, reply, inquiry.received_at)
-            response = await self._chat_page(request, [card])
-        self._remember(response, talk, entries)
-        return response
+            card = await in_thread(self._card, entry, text, reply, inquiry.received_at)
+            response = self._press.fragment("card.html.j2", self._place(request, talk, entries), card=card)
+            self._remember(request, response, talk, entries)
+            return response
+        if known and place_of(request) is pages.SITE:  # so that reload and back do not ask again
+            moved = RedirectResponse(f"/chat#e{entry}", 303)
+            self._remember(request, moved, talk, entries)
+            return moved
+        return await self._chat_page(request, talk, await in_thread(self._cards_of, talk, entries))
 
     async def clear(self, request: Request) -> Response:
         """Forget the conversation on this device."""
         require_same_origin(request, self._settings.server.base_url)
-        response = RedirectResponse("/chat", 303)
-        response.delete_cookie(TALK)
-        response.delete_cookie(ENTRIES)
+        response = RedirectResponse(place_of(request).ask, 303)
+        if place_of(request) is pages.SITE:
+            response.delete_cookie(TALK)
+            response.delete_cookie(ENTRIES)
         return response
 
     async def feedback(self, request: Request) -> Response:
@@ -228,16 +205,58 @@ class WebDoor:
         require_same_origin(request, self._settings.server.base_url)
         fields = await read_form(request, self._settings.server.body_limit)
         number, useful = fields.get("entry", ""), fields.get("useful", "")
-        if not _is_number(number) or useful not in ("0", "1"):
+        if not is_number(number) or useful not in ("0", "1"):
             raise WebError(422, "bad_feedback", "没有收到完整的评价，请返回上一页再点一次。")
-        talk = _valid(request.cookies.get(TALK)) or ""
-        entry = await _in_thread(self._own_entry, talk, int(number))
+        talk, entries = self._talk_of(request, fields)
+        entry = await in_thread(self._own_entry, talk, int(number))
         if entry is None:
             raise WebError(404, "unknown_entry", "没有找到这条答复，可能对话已经清空。")
-        await _in_thread(self._book.judge, entry.entry, useful == "1")
+        await in_thread(self._book.judge, entry.entry, useful == "1")
         if FRAGMENT in request.headers:
             return Response(status_code=204)
-        return RedirectResponse(f"/chat?thanks={entry.entry}#e{entry.entry}", 303)
+        if place_of(request) is pages.SITE:
+            return RedirectResponse(f"/chat?thanks={entry.entry}#e{entry.entry}", 303)
+        return await self._chat_page(request, talk, await in_thread(self._cards_of, talk, entries), judged=number)
+
+    async def shared(self, request: Request) -> Response:
+        """One answer for whoever has its signed address: quotes and contacts, no word of the question."""
+        number, key = request.path_params["entry"], request.query_params.get("k", "")
+        last = share.last_day(int(number), key, self._signer) if is_number(number) else None
+        if last is None:
+            message = "没有找到这条分享，网址可能不完整。请让发给您的人再发一次，或者直接问。"
+            raise WebError(404, "unknown_share", message)
+        if _today() > last:
+            message = f"这条分享已于{pages.day(last)}到期。政策会变，请直接再问一次，看最新的答复。"
+            raise WebError(410, "share_expired", message)
+        try:
+            entry = await in_thread(self._book.find, int(number))
+        except UnknownEntry:
+            entry = None
+        if entry is None or entry.reply is None:
+            raise WebError(410, "share_gone", "这条分享已经不在了。请直接再问一次，看最新的答复。")
+        answer = await in_thread(share.shared, entry.reply, self._library)
+        if answer.empty:
+            raise WebError(410, "share_withdrawn", "这条答复引用的文件已经撤下，不再展示。请直接再问一次。")
+        response = await self._press.page(
+            request,
+            "shared.html.j2",
+            answer=answer,
+            answered_on=entry.received_at.astimezone(pages.BEIJING).date(),
+            last=last,
+            place=pages.SITE,
+        )
+        response.headers["X-Robots-Tag"] = "noindex, nofollow"
+        return response
+
+    async def interface(self, request: Request) -> Response:
+        """The page for programmers and for webmasters of the county's own sites."""
+        return await self._press.page(request, "api.html.j2")
+
+    async def widget(self, request: Request) -> Response:
+        """The script that other sites name; browsers look for a new one every hour."""
+        file = self._press.static[WIDGET]
+        headers = {"Cache-Control": "public, max-age=3600", "Cross-Origin-Resource-Policy": "cross-origin"}
+        return Response(file.content, media_type=file.media_type, headers=headers)
 
     async def display(self, request: Request) -> Response:
         """Switch between 大字版 and the normal size, then go back to where one was."""
@@ -256,8 +275,8 @@ class WebDoor:
         """A published document; each passage has an anchor, and the one that was quoted is marked."""
         identifier = request.path_params["document"]
         try:
-            document, passages = await _in_thread(self._library.open_document, identifier)
-            links = await _in_thread(self._library.links_of, identifier)
+            document, passages = await in_thread(self._library.open_document, identifier)
+            links = await in_thread(self._library.links_of, identifier)
         except UnknownDocument as error:
             message = "没有找到这份文件：可能已撤下，也可能网址不完整。您可以在“找文件”里再找一找，或者直接问。"
             raise WebError(404, "unknown_document", message) from error
@@ -270,15 +289,17 @@ class WebDoor:
         query = clean_text(parameters.get("q", ""))[:500]
         filters = filters_from(parameters)
         number = parameters.get("page", "1")
-        documents = await _in_thread(self._library.documents)
-        listing = pages.browse(documents, filters, query, int(number) if _is_number(number) else 1)
+        documents = await in_thread(self._library.documents)
+        listing = pages.browse(documents, filters, query, int(number) if is_number(number) else 1)
         if query:
             self._limit(request)
-            finding = await _in_thread(
+            finding = await in_thread(
                 self._library.ask, Question(query, pages.search_filters(documents, filters), limit=40)
             )
             listing = pages.with_hits(listing, finding.hits, finding.corrected)
-        return await self._press.page(request, "browse.html.j2", listing=listing, snippet=pages.snippet, key=_new_key())
+        return await self._press.page(
+            request, "browse.html.j2", listing=listing, snippet=pages.snippet, key=new_token()
+        )
 
     async def static(self, request: Request) -> Response:
         """A static file. Its address bears its hash; an old address gets the file, but not for ever."""
@@ -293,36 +314,39 @@ class WebDoor:
         """The icon for browsers that ask without having read the page."""
         return RedirectResponse(self._press.static["icon.svg"].url, 308)
 
-    def courteous(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        """``endpoint`` with every :class:`WebError` answered by a page (or a card, for our script)."""
-
-        @wraps(endpoint)
-        async def answer(request: Request) -> Response:
-            try:
-                return await endpoint(request)
-            except WebError as error:
-                return await self._press.error(request, error)
-
-        return answer
-
     # ---- parts ----
 
-    async def _chat_page(self, request: Request, cards: list[pages.Card], draft: str = "") -> Response:
-        examples = [] if cards else pages.example_questions(await _in_thread(self._library.documents))
-        thanks = request.query_params.get("thanks", "")
-        cards = [replace(card, judged=str(card.entry) == thanks) for card in cards]
+    async def _chat_page(self, request: Request, talk: str, cards: list[pages.Card], judged: str = "") -> Response:
+        examples = [] if cards else pages.example_questions(await in_thread(self._library.documents))
+        judged = judged or request.query_params.get("thanks", "")
+        cards = [replace(card, judged=str(card.entry) == judged) for card in cards]
+        entries = [card.entry for card in cards]
         response = await self._press.page(
-            request, "chat.html.j2", cards=cards, examples=examples, key=_new_key(), draft=draft
+            request,
+            "chat.html.j2",
+            place=self._place(request, talk, entries),
+            cards=cards,
+            examples=examples,
+            key=new_token(),
+            draft=clean_text(request.query_params.get("q", ""))[:500],
         )
         response.headers["Cache-Control"] = "no-store"
+        self._remember(request, response, talk, entries)
         return response
 
     def _limit(self, request: Request) -> None:
         self._limiter.check(client_address(request, self._settings.server.trusted_proxies))
 
-    def _entries_of(self, request: Request) -> list[int]:
-        listed = request.cookies.get(ENTRIES, "")[:200].split(".")
-        return [int(number) for number in listed if _is_number(number)][-REMEMBERED:]
+    def _talk_of(self, request: Request, fields: dict[str, str]) -> tuple[str, list[int]]:
+        """The conversation's id (or empty) and its entries: from the cookies, in a frame from the form."""
+        kept = fields if place_of(request) is pages.EMBED else request.cookies
+        names = ("talk", "entries") if place_of(request) is pages.EMBED else (TALK, ENTRIES)
+        listed = kept.get(names[1], "")[:200].split(".")
+        return valid_token(kept.get(names[0])), [int(number) for number in listed if is_number(number)][-REMEMBERED:]
+
+    def _place(self, request: Request, talk: str, entries: list[int]) -> pages.Place:
+        place = place_of(request)
+        return replace(place, talk=talk, entries=tuple(entries)) if place is pages.EMBED else place
 
     def _own_entry(self, talk: str, number: int) -> Entry | None:
         """The entry if it belongs to this conversation; nobody sees or judges a stranger's entry."""
@@ -339,7 +363,10 @@ class WebDoor:
 
     def _card(self, entry: int, question: str, reply: Reply, received_at: datetime) -> pages.Card:
         explained = self._explained(reply.sources[0]) if reply.sources else ()
-        return pages.Card(entry, question, reply, _new_key(), explained, pages.clock(received_at))
+        shared = ""
+        if share.shareable(reply):
+            shared = share.address_of(entry, _today(), self._settings.web.share_days, self._signer)
+        return pages.Card(entry, question, reply, new_token(), explained, pages.clock(received_at), share=shared)
 
     def _explained(self, source: Source) -> tuple[tuple[str, str], ...]:
         try:
@@ -348,7 +375,9 @@ class WebDoor:
             return ()
         return tuple((d.title, d.url) for kind, d, incoming in links if incoming and kind is LinkKind.INTERPRETS)
 
-    def _remember(self, response: Response, talk: str, entries: list[int]) -> None:
+    def _remember(self, request: Request, response: Response, talk: str, entries: list[int]) -> None:
+        if place_of(request) is not pages.SITE:
+            return
         self._set_cookie(response, TALK, talk, TALK_SECONDS)
         if entries:
             self._set_cookie(response, ENTRIES, ".".join(map(str, entries)), TALK_SECONDS)
@@ -358,27 +387,8 @@ class WebDoor:
         response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=secure)
 
 
-def _marked(response: Response, error: WebError) -> Response:
-    response.status_code = error.status
-    response.headers.update(error.headers)
-    return response
-
-
-async def _in_thread(work: Callable[..., _Result], *arguments: object) -> _Result:
-    return await anyio.to_thread.run_sync(work, *arguments)
-
-
-def _new_key() -> str:
-    return secrets.token_urlsafe(16)
-
-
-def _valid(token: str | None) -> str:
-    return token if token and _TOKEN.fullmatch(token) else ""
-
-
-def _is_number(text: str) -> bool:
-    """Whether ``text`` is a positive number that a database holds."""
-    return text.isascii() and text.isdigit() and 0 < len(text) < 16
+def _today() -> date:
+    return now_beijing().date()
 
 
 def _local(address: str) -> str:

@@ -6,7 +6,21 @@
   const composer = document.querySelector("[data-composer]");
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
+  // In a frame of another site there is no cookie: the conversation's id stands in the forms, and here for a reload.
+  const embedded = document.body.classList.contains("embed");
+  const shelf = "bianmin";
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name, textContent: text });
+
+  const keep = () => {
+    if (!embedded || !composer) return;
+    const entries = [...talk.querySelectorAll("article[id^='e']")].map((card) => card.id.slice(1)).slice(-8).join(".");
+    for (const field of document.querySelectorAll("input[name='entries']")) field.value = entries;
+    try {
+      sessionStorage.setItem(shelf, JSON.stringify({ talk: composer.elements.talk.value, entries }));
+    } catch (error) {
+      console.warn("bianmin: this browser keeps nothing in a frame; a reload starts anew", error);
+    }
+  };
 
   const send = (address, fields) => fetch(address, { method: "POST", headers: fragment, body: new URLSearchParams(fields), credentials: "same-origin" });
 
@@ -20,11 +34,13 @@
     document.querySelector(".clear").hidden = false;
     said.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
     await deliver(place, text, key);
+    keep();
   };
 
   const deliver = async (place, text, key) => {
     try {
-      const response = await send("/chat", { text, key });
+      const carried = embedded ? { talk: composer.elements.talk.value } : {};
+      const response = await send(composer.action, { ...carried, text, key });
       const html = await response.text();
       if (!response.headers.get("content-type").startsWith("text/html")) throw new Error(`status ${response.status}`);
       const holder = document.createElement("template");
@@ -73,7 +89,8 @@
       }
     } else if (form.matches("[data-feedback]")) {
       event.preventDefault();
-      send(form.action, { entry: form.elements.entry.value, useful: button.value }).then(
+      const fields = Object.fromEntries(new FormData(form));
+      send(form.action, { ...fields, useful: button.value }).then(
         (response) => form.replaceWith(make("p", "thanks", response.ok ? "谢谢，已经记下。" : "没有记上，请稍后再点。")),
         () => form.after(make("p", "thanks", "没有连上，请稍后再点。")),
       );
@@ -83,9 +100,54 @@
       const large = document.documentElement.classList.toggle("large");
       button.setAttribute("aria-pressed", String(large));
       button.value = large ? "normal" : "large";
-      send(form.action, { size: large ? "large" : "normal" }).catch((error) => console.warn("bianmin:", error));
+      if (!embedded) send(form.action, { size: large ? "large" : "normal" }).catch((error) => console.warn("bianmin:", error));
+    } else if (embedded && form.matches(".clear")) {
+      try {
+        sessionStorage.removeItem(shelf);
+      } catch (error) {
+        console.warn("bianmin: nothing was kept", error);
+      }
     }
   });
+
+  // 分享: the system's own sheet where there is one, else the address goes to the clipboard, else the link is followed.
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest("[data-share]");
+    if (!link || !(navigator.share || navigator.clipboard)) return;
+    event.preventDefault();
+    try {
+      if (navigator.share && matchMedia("(pointer: coarse)").matches) await navigator.share({ title: document.title, url: link.href });
+      else {
+        await navigator.clipboard.writeText(link.href);
+        link.textContent = "网址已复制";
+        link.setAttribute("role", "status");
+      }
+    } catch (error) {
+      if (error.name !== "AbortError") open(link.href, embedded ? "_blank" : "_self");
+    }
+  });
+
+  if (embedded) {
+    addEventListener("keydown", (event) => {
+      if (event.key === "Escape") parent.postMessage({ bianmin: "close" }, "*");
+    });
+    let kept = null;
+    try {
+      kept = JSON.parse(sessionStorage.getItem(shelf));
+    } catch (error) {
+      console.warn("bianmin: this browser keeps nothing in a frame", error);
+    }
+    if (kept && kept.entries && talk && !talk.querySelector(".card[id]")) {
+      send("/chat/again?embed=1", kept).then(async (response) => {
+        const html = await response.text();
+        if (!response.ok || !html.includes("<article")) return;
+        talk.innerHTML = html;
+        for (const field of document.querySelectorAll("input[name='talk']")) field.value = kept.talk;
+        document.querySelector(".clear").hidden = false;
+        keep();
+      }, (error) => console.warn("bianmin: the conversation could not be drawn again", error));
+    }
+  }
 
   // Enter sends, Shift+Enter makes a line; never while a Chinese input method is composing.
   const fit = (box) => {
