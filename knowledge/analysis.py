@@ -191,7 +191,7 @@ class Terms:
         return bool(self.words or self.bigrams)
 
 
-def question_terms(text: str, most: int = 96) -> Terms:
+def question_terms(text: str, most: int = 400) -> Terms:
     """Tokens of a question as typed; at most ``most`` of each kind (a 10,000-character mail is cut, not refused).
 
     A question of function words alone has none.

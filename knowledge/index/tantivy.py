@@ -2,11 +2,7 @@
 
 One directory, one writer at a time (a file lock that the kernel frees when its process dies), any number of reader
 processes. Every commit replaces ``meta.json``; a reader looks at that file before each search and opens the index
-again when it has changed. The stamp is a document of its own, so that it becomes visible with the very commit that
-it describes.
-
-What citizens may read and what they may not stand in different text fields: a citizen's query cannot touch the words
-of a closed passage, and needs no condition on the attribute (which would halve the speed).
+again when it has changed.
 """
 
 from __future__ import annotations
@@ -25,27 +21,30 @@ import tantivy
 from knowledge import analysis
 from knowledge.errors import IndexUnavailable
 from knowledge.index import Candidate, Frequencies, IndexedPassage, IndexFilter
+from knowledge.index.fields import (
+    CLOSED_FIELDS,
+    EXACT_FIELDS,
+    OPEN_FIELDS,
+    STAMP_ID,
+    conditions,
+    tokens_of,
+    wanted_terms,
+)
 
 log = logging.getLogger(__name__)
 
 _FORM = f"1.{analysis.VERSION}"
 _HEAP = 64_000_000
-_STAMP = "\x00stamp"
-_OPEN = frozenset(("public", "redacted"))
-_OPEN_FIELDS = ("words", "bigrams")
-_CLOSED_FIELDS = ("closed_words", "closed_bigrams")
 _LOCK_WAIT = 30.0
-# Beyond this many terms a question is a letter: only its rarest terms are searched.
-_MOST_TERMS = 64
 
 
 def _schema() -> Any:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("stamp", stored=True, tokenizer_name="raw", index_option="basic")
-    for name in (*_OPEN_FIELDS, *_CLOSED_FIELDS):
+    for name in (*OPEN_FIELDS, *CLOSED_FIELDS):
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
-    for name in ("document", "attribute", "validity", "kind", "issuer", "topic", "audience", "number"):
+    for name in EXACT_FIELDS:
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     builder.add_integer_field("year", indexed=True)
     return builder.build()
@@ -107,8 +106,8 @@ class TantivyIndex:
         with self._lock, self._mapped():
             writer = self._writing()
             try:
-                writer.delete_documents_by_term("id", _STAMP)
-                writer.add_document(tantivy.Document(id=_STAMP, stamp=f"{_FORM} {stamp}"))
+                writer.delete_documents_by_term("id", STAMP_ID)
+                writer.add_document(tantivy.Document(id=STAMP_ID, stamp=f"{_FORM} {stamp}"))
                 writer.commit()
                 writer.wait_merging_threads()
             finally:
@@ -160,8 +159,8 @@ class TantivyIndex:
             searcher = self._reading()
             return Frequencies(
                 max(int(searcher.num_docs) - 1, 0),
-                tuple(searcher.doc_freq(_OPEN_FIELDS[0], token) for token in words),
-                tuple(searcher.doc_freq(_OPEN_FIELDS[1], token) for token in bigrams),
+                tuple(searcher.doc_freq(OPEN_FIELDS[0], token) for token in words),
+                tuple(searcher.doc_freq(OPEN_FIELDS[1], token) for token in bigrams),
             )
 
     def stamp(self) -> str:
@@ -194,46 +193,20 @@ class TantivyIndex:
             return self._searcher
 
     def _query(self, searcher: Any, terms: analysis.Terms, where: IndexFilter) -> Any:
-        wanted_attributes = frozenset(where.attributes)
-        fields = _OPEN_FIELDS if wanted_attributes and wanted_attributes <= _OPEN else _OPEN_FIELDS + _CLOSED_FIELDS
-        frequencies = [
-            (n, field, token)
-            for field in fields
-            for token in (terms.words if field.endswith("words") else terms.bigrams)
-            if (n := searcher.doc_freq(field, token))
-        ]
-        if not frequencies:
+        found = wanted_terms(terms, where, searcher.doc_freq)
+        if not found:
             return None
-        if len(frequencies) > _MOST_TERMS:
-            frequencies = sorted(frequencies)[:_MOST_TERMS]
-        schema, should = self._schema, tantivy.Occur.Should
-        wanted = tantivy.Query.boolean_query(
-            [(should, tantivy.Query.term_query(schema, field, token, "freq")) for _, field, token in frequencies]
+        schema, query = self._schema, tantivy.Query
+        wanted = query.boolean_query(
+            [(tantivy.Occur.Should, query.term_query(schema, field, token, "freq")) for field, token in found]
         )
-        conditions = list(self._conditions(where))
-        if not conditions:
-            return wanted
-        return tantivy.Query.boolean_query([(tantivy.Occur.Must, q) for q in (wanted, *conditions)])
-
-    def _conditions(self, where: IndexFilter) -> Iterator[Any]:
-        for name, values in (
-            ("attribute", () if frozenset(where.attributes) == _OPEN else where.attributes),
-            ("validity", where.validities),
-            ("kind", where.kinds),
-            ("issuer", where.issuers),
-            ("topic", where.topics),
-            ("audience", where.audiences),
-            ("document", where.documents),
-            ("number", (where.number,) if where.number else ()),
-        ):
-            if values:
-                yield tantivy.Query.const_score_query(
-                    tantivy.Query.term_set_query(self._schema, name, list(values)), 0.0
-                )
+        limits = [query.term_set_query(schema, field, list(values)) for field, values in conditions(where)]
         if where.year:
-            yield tantivy.Query.const_score_query(
-                tantivy.Query.term_query(self._schema, "year", where.year, "basic"), 0.0
-            )
+            limits.append(query.term_query(schema, "year", where.year, "basic"))
+        if not limits:
+            return wanted
+        must = tantivy.Occur.Must
+        return query.boolean_query([(must, wanted), *((must, query.const_score_query(q, 0.0)) for q in limits)])
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
@@ -252,8 +225,6 @@ def _register(index: Any) -> None:
 
 
 def _document(passage: IndexedPassage) -> Any:
-    text = analysis.normalise(passage.body)
-    words, bigrams = _OPEN_FIELDS if passage.attribute in _OPEN else _CLOSED_FIELDS
     document = tantivy.Document(
         id=passage.id,
         document=passage.document,
@@ -265,14 +236,14 @@ def _document(passage: IndexedPassage) -> Any:
         audience=passage.audience,
         number=passage.number,
     )
-    document.add_text(words, " ".join(analysis.words(text)))
-    document.add_text(bigrams, " ".join(analysis.bigrams(text)))
+    for field, found in tokens_of(passage):
+        document.add_text(field, " ".join(found))
     document.add_integer("year", passage.year)
     return document
 
 
 def _stamp(searcher: Any, schema: Any) -> str:
-    found = searcher.search(tantivy.Query.term_query(schema, "id", _STAMP, "basic"), 1, count=False).hits
+    found = searcher.search(tantivy.Query.term_query(schema, "id", STAMP_ID, "basic"), 1, count=False).hits
     return str(searcher.doc(found[0][1])["stamp"][0]) if found else ""
 
 
