@@ -29,6 +29,7 @@ listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
 auth_mechanisms = plain login
+auth_failure_delay = 0
 mail_location = maildir:{d}/mail/%n
 first_valid_uid = 1
 mail_max_userip_connections = 100

@@ -331,8 +331,8 @@ class Outbox:
             outcome = f"refused:{problem.code}" if problem.code else "unreachable"
             log.warning("letter %d was not delivered: %s", item.id, problem)
             self._book.record_attempt(item.id, outcome, retry_at, str(problem))
-            if not problem.final:
-                self._store.troubled(f"{parcel.account} smtp", str(problem))
+            # A refused recipient says that the server itself is well.
+            self._store.troubled(f"{parcel.account} smtp", "" if problem.final else str(problem))
             return
         self._book.record_attempt(item.id, "sent")
         self._store.troubled(f"{parcel.account} smtp", "")
@@ -391,13 +391,18 @@ class Intake:
     def _poll(self, folder: Folder, stopped: Callable[[], bool]) -> int:
         state = self._store.account(self.name)
         uidvalidity = folder.uidvalidity
-        if state.polled_at is None:  # first look ever: old mail is not ours to answer
-            since = (self._clock() - timedelta(days=self._settings.first_look_days)).date()
-            uids, last = folder.uids(0, since, unseen=True), 0
-        elif state.uidvalidity != uidvalidity:  # the server has numbered anew; what is known is known by its key
-            uids, last = folder.uids(0, (state.polled_at - timedelta(days=1)).date()), 0
+        if state.polled_at is not None and state.uidvalidity == uidvalidity:
+            last = state.last_uid
+            uids = folder.uids(last)
         else:
-            uids, last = folder.uids(state.last_uid), state.last_uid
+            last = max(
+                folder.uids(0), default=0
+            )  # whatever is not wanted of what is there now is never looked at again
+            if state.polled_at is None:  # first look ever: old mail is not ours to answer
+                since = (self._clock() - timedelta(days=self._settings.first_look_days)).date()
+                uids = folder.uids(0, since, unseen=True)
+            else:  # the server has numbered anew; what is known is known by its key
+                uids = folder.uids(0, (state.polled_at - timedelta(days=1)).date())
         known = self._store.known(self.name, uidvalidity, uids)
         taken, stuck = 0, 0
         for uid in uids:
