@@ -47,7 +47,9 @@ def lists_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", type=Path, nargs="?", help="import: the table; template: where to write (- or none: stdout)"
     )
-    parser.add_argument("--xlsx", action="store_true", help="template: as Excel workbook")
+    parser.add_argument(
+        "--xlsx", type=Path, nargs="?", const=Path(), metavar="FILE", help="template: as Excel workbook"
+    )
     parser.add_argument("--attribute", choices=["public"], help="import catalogue: 公开属性 of the catalogue itself")
 
 
@@ -107,8 +109,8 @@ def template_text(which: str) -> str:
 def _template(args: argparse.Namespace, emit: Emit) -> int:
     text = template_text(args.which)
     target = args.file if args.file is not None and str(args.file) != "-" else None
-    if args.xlsx:
-        target = target or Path(f"{args.which}.xlsx")
+    if args.xlsx is not None:
+        target = args.xlsx if args.xlsx != Path() else target or Path(f"{args.which}.xlsx")
         _write_workbook(text, target)
     elif target is not None:
         target.write_text(text, "utf-8-sig")  # with the mark, Excel opens it as UTF-8
