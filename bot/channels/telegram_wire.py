@@ -29,6 +29,20 @@ _COMMAND = re.compile(r"/([A-Za-z0-9_]{1,64})(?:@([A-Za-z0-9_]+))?(?:\s+(.*))?$"
 _WORDS = {"help": "菜单", "menu": "菜单", "human": "人工", "new": "换个问题"}
 _TAP = re.compile(r"([cmun])\.([0-9]{1,15})(?:\.([0-9a-f]{1,8}))?")
 _LARGEST_ID = 2**53
+_OF_MESSAGE = (
+    "message_id",
+    "date",
+    "chat",
+    "from",
+    "sender_chat",
+    "is_automatic_forward",
+    "is_topic_message",
+    "message_thread_id",
+    "media_group_id",
+    "text",
+    "caption",
+)
+_OF_QUERY = ("id", "from", "chat_instance", "data")
 _MEDIA = {
     "photo": "image",
     "voice": "voice",
@@ -134,8 +148,8 @@ def read_update(raw: object, me: Me) -> Letter | None:
     if not isinstance(raw, dict) or not _is_id(raw.get("update_id")):
         raise MalformedMessage("an update is a JSON object with an update_id")
     try:
-        update = Update.de_json(_completed(raw), None)
-        return _letter(update, me)
+        media = next((_media(raw[kind]) for kind in ("message", "edited_message") if raw.get(kind) is not None), "")
+        return _letter(Update.de_json(_needed(raw), None), media, me)
     except (MalformedMessage, TelegramNotReady):
         raise
     except Exception as error:
@@ -143,17 +157,37 @@ def read_update(raw: object, me: Me) -> Letter | None:
         raise MalformedMessage(f"an update not in the Bot API's form ({type(error).__name__})") from error
 
 
-def _completed(raw: dict[str, Any]) -> dict[str, Any]:
-    """The update with what the library demands and we do not need; gateways of third parties leave it out."""
-    update = dict(raw)
+def _needed(raw: dict[str, Any]) -> dict[str, Any]:
+    """The part of an update that concerns us.
+
+    The library refuses a whole update when something deep inside lacks a field of the newest Bot API (a poll's options,
+    say), and an own Bot API server may be older than that.
+    """
+    update: dict[str, Any] = {"update_id": raw["update_id"]}
     for kind in ("message", "edited_message"):
-        message = update.get(kind)
-        if isinstance(message, dict):
-            update[kind] = {"date": 0, **message}
+        if raw.get(kind) is not None:
+            update[kind] = _message(raw[kind])
+            parent = raw[kind].get("reply_to_message")
+            if parent is not None:
+                update[kind]["reply_to_message"] = _message(parent)
+    query = raw.get("callback_query")
+    if query is not None:
+        update["callback_query"] = {name: query[name] for name in _OF_QUERY if name in query}
+        if query.get("message") is not None:
+            update["callback_query"]["message"] = _message(query["message"])
     return update
 
 
-def _letter(update: Update, me: Me) -> Letter | None:
+def _message(raw: dict[str, Any]) -> dict[str, Any]:
+    return {"date": 0} | {name: raw[name] for name in _OF_MESSAGE if name in raw}
+
+
+def _media(raw: dict[str, Any]) -> str:
+    """What a message without words is; empty for service messages (somebody joined, a title changed …)."""
+    return next((event for name, event in _MEDIA.items() if raw.get(name)), "")
+
+
+def _letter(update: Update, media: str, me: Me) -> Letter | None:
     if update.callback_query is not None:
         return _tapped(update.update_id, update.callback_query)
     edited = update.edited_message is not None
@@ -179,7 +213,7 @@ def _letter(update: Update, me: Me) -> Letter | None:
     if written is not None and not isinstance(written, str):
         raise MalformedMessage("a message's text is a string")
     text = clean_text(written or "")
-    event = "" if text else _media(message)
+    event = "" if text else media
     if not text and not event:
         return None if written is None else Letter(update.update_id, address, event="menu", edited=edited)
     command = _COMMAND.match(text)
@@ -224,11 +258,6 @@ def _meant(command: re.Match[str]) -> tuple[str, str]:
     if name == "human":
         return f"{_WORDS[name]}，{rest}" if rest else _WORDS[name], ""
     return rest or _WORDS.get(name, _WORDS["menu"]), ""
-
-
-def _media(message: Message) -> str:
-    """What a message without words is; empty for service messages (somebody joined, a title changed …)."""
-    return next((event for name, event in _MEDIA.items() if getattr(message, name, None)), "")
 
 
 def _tapped(number: int, query: CallbackQuery) -> Letter | None:
