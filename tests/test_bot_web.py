@@ -7,18 +7,17 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
-from html.parser import HTMLParser
 from urllib.parse import urlencode
 
-import anyio
-import httpx
 import pytest
 import web_house
 from starlette.requests import Request
+from web_house import Tags, visit
 
 from bot.channels import pages
 from bot.channels.api import finding_json, reply_json
 from bot.channels.http import RateLimiter, WebError, clean_text, client_address
+from bot.config import WebSettings
 from bot.errors import BotError
 from knowledge.model import DocumentKind, Filters, Question, Validity
 from register.inquiry import Channel, Reply, ReplyKind, Step
@@ -30,54 +29,6 @@ FRAGMENT = {"x-bianmin-fragment": "1"}
 @pytest.fixture
 def house() -> web_house.WebHouse:
     return web_house.build()
-
-
-class visit:
-    """A visitor with a cookie jar; requests run through the real ASGI application, one at a time."""
-
-    def __init__(
-        self, house: web_house.WebHouse, *, cookies: dict[str, str] | None = None, raise_errors: bool = True
-    ) -> None:
-        self._house = house
-        self._raise = raise_errors
-        self.cookies = httpx.Cookies(cookies)
-
-    def request(self, method: str, path: str, **more: object) -> httpx.Response:
-        async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self._house.app, raise_app_exceptions=self._raise)
-            async with httpx.AsyncClient(
-                transport=transport, base_url="http://127.0.0.1:8000", cookies=self.cookies
-            ) as client:
-                response = await client.request(method, path, **more)  # type: ignore[arg-type]
-                self.cookies = client.cookies
-                return response
-
-        return anyio.run(send)
-
-    def get(self, path: str, **more: object) -> httpx.Response:
-        return self.request("GET", path, **more)
-
-    def post(self, path: str, **more: object) -> httpx.Response:
-        return self.request("POST", path, **more)
-
-
-class _Tags(HTMLParser):
-    """Start tags with their attributes, and the text."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.words = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
-
-    def all(self, tag: str, **wanted: str) -> list[dict[str, str]]:
-        return [a for t, a in self.tags if t == tag and all(a.get(k) == v for k, v in wanted.items())]
 
 
 def test_every_page_says_that_the_county_is_fictional_and_names_the_office(house: web_house.WebHouse) -> None:
@@ -105,11 +56,11 @@ def test_examples_are_questions_made_from_published_service_guides() -> None:
 
 def test_a_question_by_plain_form_is_answered_and_survives_a_reload(house: web_house.WebHouse) -> None:
     visitor = visit(house)
-    key = _Tags(visitor.get("/chat").text).all("input", name="key")[0]["value"]
+    key = Tags(visitor.get("/chat").text).all("input", name="key")[0]["value"]
     sent = visitor.post("/chat", data={"text": "高龄津贴有多少", "key": key})
     assert (sent.status_code, sent.headers["location"]) == (303, "/chat#e1")
     page = visitor.get("/chat").text
-    card = _Tags(page)
+    card = Tags(page)
     assert card.all("article", id="e1")
     assert "高龄津贴有多少" in page
     assert "（一）80周岁至89周岁，每人每月60元；" in page
@@ -121,7 +72,7 @@ def test_a_question_by_plain_form_is_answered_and_survives_a_reload(house: web_h
 
 def test_a_double_submit_is_one_message(house: web_house.WebHouse) -> None:
     visitor = visit(house)
-    key = _Tags(visitor.get("/chat").text).all("input", name="key")[0]["value"]
+    key = Tags(visitor.get("/chat").text).all("input", name="key")[0]["value"]
     for _ in range(2):
         visitor.post("/chat", data={"text": "高龄津贴", "key": key})
     assert len(house.reception.entries) == 1
@@ -191,7 +142,7 @@ def test_every_kind_of_reply_is_drawn_with_all_its_parts(house: web_house.WebHou
     reply = web_house.REPLIES[word]
     card = visit(house).post("/chat", data={"text": word}, headers=FRAGMENT)
     assert card.status_code == 200
-    page = _Tags(card.text)
+    page = Tags(card.text)
     for line in (reply.notice, reply.disclaimer, reply.organ_reason):
         assert line in card.text
     for source in reply.sources:
@@ -223,7 +174,7 @@ def test_a_link_with_a_dangerous_scheme_is_shown_as_words_only(house: web_house.
     steps = (Step("点这里", "javascript:alert(1)"), Step("那里", "//evil.example/"), Step("打电话", "tel:12345"))
     web_house_reply = Reply(ReplyKind.REFER, "请看", lead="请看", steps=steps)
     house.reception.answer = lambda inquiry, /: (1, web_house_reply)  # type: ignore[method-assign]
-    page = _Tags(visit(house).post("/chat", data={"text": "点"}, headers=FRAGMENT).text)
+    page = Tags(visit(house).post("/chat", data={"text": "点"}, headers=FRAGMENT).text)
     assert [a["href"] for a in page.all("a") if a["href"].startswith(("java", "//"))] == []
     assert page.all("a", href="tel:12345")
     assert "点这里" in page.words
@@ -231,7 +182,7 @@ def test_a_link_with_a_dangerous_scheme_is_shown_as_words_only(house: web_house.
 
 def test_the_document_page_shows_elements_heads_passages_and_neighbours(house: web_house.WebHouse) -> None:
     page = visit(house).get("/p/gaoling").text
-    tags = _Tags(page)
+    tags = Tags(page)
     assert [s["id"] for s in tags.all("section", **{"class": "item"})] == [f"p-{i}" for i in range(1, 7)]
     assert page.count("第二章　发放</h2>") == 1, "a head is printed once, before the first passage under it"
     assert page.index("第二章　发放</h2>") < page.index('id="p-3"')
@@ -410,7 +361,7 @@ def test_pages_hold_no_inline_code_and_ask_nobody_else(house: web_house.WebHouse
     for word in web_house.REPLIES:
         visitor.post("/chat", data={"text": word})
     for path in ("/", "/chat", "/p/gaoling", "/p/gaoling-2023", "/browse", "/browse?q=津贴"):
-        for tag, attributes in _Tags(visitor.get(path).text).tags:
+        for tag, attributes in Tags(visitor.get(path).text).tags:
             assert not any(name.startswith("on") or name == "style" for name in attributes), (path, tag, attributes)
             if tag in ("script", "link", "img"):
                 assert attributes.get("src", attributes.get("href", "")).startswith("/static/")
@@ -423,7 +374,7 @@ def test_pages_stay_under_sixty_kilobytes_with_everything_they_need(house: web_h
         visitor.post("/chat", data={"text": word})
     for path in ("/", "/chat", "/p/gaoling", "/browse", "/browse?q=津贴", "/kiosk", "/kiosk/p/gaoling", "/api"):
         page = visitor.get(path)
-        named = [a.get("src", a.get("href", "")) for tag, a in _Tags(page.text).tags if tag in ("script", "link")]
+        named = [a.get("src", a.get("href", "")) for tag, a in Tags(page.text).tags if tag in ("script", "link")]
         assert named
         assert len(page.content) + sum(files[address] for address in named) < 60_000, path
 
@@ -498,7 +449,7 @@ def test_strange_questions_get_a_courteous_card(house: web_house.WebHouse, text:
     page = visitor.get("/chat").text
     assert "<script>alert" not in page
     assert "onerror=alert" not in page.replace("&lt;img src=x onerror=alert(1)&gt;", "")
-    assert "49" not in _Tags(page).words.replace("2049", "")
+    assert "49" not in Tags(page).words.replace("2049", "")
     assert len(page) < 20_000, "a long question is shown in part"
     assert not any(c in house.reception.asked[0].text for c in "\x00\x1b\x07")
     answer = visitor.post("/api/ask", json={"text": text})
@@ -732,3 +683,75 @@ def test_no_template_is_orphaned(house: web_house.WebHouse) -> None:
     for name in texts:
         used = code + "".join(text for other, text in texts.items() if other != name)
         assert name in used, f"{name} is used nowhere"
+
+
+# ---- in a frame of another site ----
+
+COUNTY = "https://www.qinghe.example"
+
+
+def test_by_default_nobody_may_frame_the_chat(house: web_house.WebHouse) -> None:
+    page = visit(house).get("/chat?embed=1")
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    assert page.headers["x-frame-options"] == "DENY"
+
+
+def test_listed_sites_may_frame_the_chat_and_nothing_else() -> None:
+    house = web_house.build(web=WebSettings(embed_origins=(COUNTY, "http://oa.qinghe.example:8080")))
+    visitor = visit(house)
+    framed = [visitor.get("/chat?embed=1"), visitor.post("/chat?embed=1", data={"text": "津贴"})]
+    framed += [visitor.post("/chat?embed=1", data={"text": " "}), visitor.get("/chat?embed=1&size=large")]
+    for page in framed:
+        policy = page.headers["content-security-policy"]
+        assert policy.endswith(f"frame-ancestors 'self' {COUNTY} http://oa.qinghe.example:8080")
+        assert "x-frame-options" not in page.headers, "it knows no list of sites"
+    for path in ("/chat", "/", "/p/gaoling?embed=1", "/browse?embed=1", "/kiosk?embed=1", "/a/1?embed=1", "/x?embed=1"):
+        page = visitor.get(path)
+        assert "frame-ancestors 'none'" in page.headers["content-security-policy"], path
+        assert page.headers["x-frame-options"] == "DENY", path
+
+
+def test_in_a_frame_the_conversation_needs_no_cookie_and_no_script() -> None:
+    house = web_house.build(web=WebSettings(embed_origins=(COUNTY,)))
+    visitor = visit(house)
+    page = visitor.get("/chat?embed=1")
+    for text in ("补贴", "高龄津贴"):
+        form = {
+            a["name"]: a["value"] for a in Tags(page.text).all("input") if a.get("name") in ("talk", "entries", "key")
+        }
+        page = visitor.post("/chat?embed=1", data={**form, "text": text})
+        assert page.status_code == 200
+    assert len(Tags(page.text).all("article", id="e1")) == len(Tags(page.text).all("article", id="e2")) == 1
+    one, two = house.reception.asked
+    assert one.conversation == two.conversation
+    assert not visitor.cookies
+    form = {a["name"]: a["value"] for a in Tags(page.text).all("input") if a.get("name") in ("talk", "entries")}
+    judged = visitor.post("/feedback?embed=1", data={**form, "entry": "2", "useful": "1"})
+    assert house.book.judged == {2: True}
+    assert "谢谢，已经记下" in judged.text
+    assert visitor.post("/chat/clear?embed=1", data=form).headers["location"] == "/chat?embed=1"
+    assert 'class="large"' in visitor.get("/chat?embed=1&size=large").text
+    assert not visitor.cookies
+
+
+def test_the_conversation_of_a_frame_is_drawn_again_for_its_own_id_only() -> None:
+    house = web_house.build(web=WebSettings(embed_origins=(COUNTY,)))
+    visitor = visit(house)
+    visitor.post("/chat?embed=1", data={"text": "高龄津贴有多少", "talk": "t" * 22}, headers=FRAGMENT)
+    own = visitor.post("/chat/again?embed=1", data={"talk": "t" * 22, "entries": "1"}, headers=FRAGMENT)
+    assert "高龄津贴有多少" in own.text
+    assert own.headers["cache-control"] == "no-store"
+    for talk in ("s" * 22, "", "<b>"):
+        stranger = visitor.post("/chat/again?embed=1", data={"talk": talk, "entries": "1"}, headers=FRAGMENT)
+        assert stranger.text.strip() == ""
+    # Outside a frame the id in a form counts for nothing: only the cookie does.
+    assert "高龄津贴" not in visitor.post("/chat/again", data={"talk": "t" * 22, "entries": "1"}).text
+
+
+def test_the_widget_has_one_address_for_good_and_a_hashed_one(house: web_house.WebHouse) -> None:
+    stable = visit(house).get("/static/widget.js")
+    assert stable.status_code == 200
+    assert "javascript" in stable.headers["content-type"]
+    assert stable.headers["cache-control"] == "public, max-age=3600"
+    assert stable.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert visit(house).get(pages.static_files()["widget.js"].url).content == stable.content

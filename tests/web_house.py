@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from html.parser import HTMLParser
 from pathlib import Path
 
+import anyio
+import httpx
 from starlette.applications import Starlette
 
 from bot.channels.web import exception_handlers, routes
@@ -415,4 +418,52 @@ def build(*, web: WebSettings | None = None, token: str = "", **server: object) 
 
 
 SEAL = Seal("a key for tests, long enough")
+
+
+class visit:
+    """A visitor with a cookie jar; requests run through the real ASGI application, one at a time."""
+
+    def __init__(self, house: WebHouse, *, cookies: dict[str, str] | None = None, raise_errors: bool = True) -> None:
+        self._house = house
+        self._raise = raise_errors
+        self.cookies = httpx.Cookies(cookies)
+
+    def request(self, method: str, path: str, **more: object) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self._house.app, raise_app_exceptions=self._raise)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://127.0.0.1:8000", cookies=self.cookies
+            ) as client:
+                response = await client.request(method, path, **more)  # type: ignore[arg-type]
+                self.cookies = client.cookies
+                return response
+
+        return anyio.run(send)
+
+    def get(self, path: str, **more: object) -> httpx.Response:
+        return self.request("GET", path, **more)
+
+    def post(self, path: str, **more: object) -> httpx.Response:
+        return self.request("POST", path, **more)
+
+
+class Tags(HTMLParser):
+    """Start tags with their attributes, and the text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str]]:
+        return [a for t, a in self.tags if t == tag and all(a.get(k) == v for k, v in wanted.items())]
+
+
 TEMPLATES = Path(__file__).parents[1] / "templates" / "web"

@@ -158,6 +158,7 @@ def api_routes(settings: Settings, reception: Reception, library: Library, limit
         finding = await anyio.to_thread.run_sync(library.ask, question)
         return JSONResponse(finding_json(finding))
 
+    @_errors_as_json
     async def describe(request: Request) -> Response:
         return JSONResponse(description, headers={"Cache-Control": "no-cache"})
 
@@ -196,6 +197,8 @@ def _errors_as_json(
 ) -> Callable[[Request], Awaitable[Response]]:
     @wraps(endpoint)
     async def answer(request: Request) -> Response:
+        if request.method == "OPTIONS":  # a preflight has been answered already; this is none
+            return WebError(405, "method_not_allowed", "这个地址不接受这种请求。").as_json()
         try:
             return await endpoint(request)
         except WebError as error:
