@@ -68,7 +68,7 @@ def _members(path: Path, into: Path, prefix: str, budget: _Budget, *, nested: bo
     with archive:
         for info in archive.infolist():
             member = _name(info)
-            if info.is_dir() or _JUNK.search(member):
+            if not info.filename or info.is_dir() or _JUNK.search(member):
                 continue
             budget.members -= 1
             if budget.members < 0:

@@ -83,7 +83,7 @@ class Package:
         if len(infos) > MAX_MEMBERS:
             self._zip.close()
             raise DocumentTooLarge(f"{self.name} holds {len(infos)} parts, the limit is {MAX_MEMBERS}; split it")
-        self._infos = {_normal(info.filename): info for info in infos if not info.is_dir()}
+        self._infos = {_normal(info.filename): info for info in infos if info.filename and not info.is_dir()}
         self._folded = {name.lower(): name for name in self._infos}
 
     def __enter__(self) -> Package:
