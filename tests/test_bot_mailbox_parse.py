@@ -77,6 +77,11 @@ def test_a_reply_to_of_a_program_is_not_answered() -> None:
     assert automatic(parse(mail("Reply-To: noreply@example.test", "问", return_path="wang@example.test")))
 
 
+def test_of_two_senders_the_one_who_sent_the_envelope_is_answered() -> None:
+    read = parse(mail("From: 王@mail.qinghe.test, 小满 <wang@example.test>", "问", return_path="wang@example.test"))
+    assert (read.sender, read.reply_to, read.sender_name) == ("wang@example.test", "wang@example.test", "小满")
+
+
 def test_rare_characters_labelled_gb2312_survive() -> None:
     assert decoded(word("朱镕基", "gb18030", label="gb2312")) == "朱镕基"
     read = parse(mail("", "镕𠀀".encode("gb18030"), kind="text/plain; charset=gb2312"))

@@ -118,7 +118,9 @@ def parse(raw: bytes) -> Mail:
     for name, value in headers:
         first.setdefault(name, value)
     names = [(name.strip(), address) for name, address in _people(first.get("from", ""))]
-    sender_name, sender = names[0] if names else ("", "")
+    return_path = _return_path(first.get("return-path"))
+    # A comma in an unquoted name makes two senders, and servers complete the first half to an address of their own.
+    sender_name, sender = next((pair for pair in names if pair[1] == return_path), names[0] if names else ("", ""))
     answers_to = [address for _, address in _people(first.get("reply-to", ""))]
     subject = " ".join(first.get("subject", "").split())[:500]
     try:
@@ -141,7 +143,7 @@ def parse(raw: bytes) -> Mail:
         message_id=ids[0] if ids else "",
         in_reply_to=answered[0] if answered else "",
         references=tuple(_ids(first.get("references", ""))[-_MOST_REFERENCES:]),
-        return_path=_return_path(first.get("return-path")),
+        return_path=return_path,
         date=_date(first.get("date", "")),
         attachments=attachments,
         content_type=message.get_content_type(),
