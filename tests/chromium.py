@@ -49,6 +49,11 @@ class Page:
         self.call("Runtime.enable")
         self.call("Network.enable")
 
+    @property
+    def session(self) -> str:
+        """DevTools' id of this tab."""
+        return self._session
+
     def call(self, method: str, **params: object) -> dict[str, Any]:
         """One DevTools command."""
         return self._browser.call(method, self._session, **params)
