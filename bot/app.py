@@ -28,6 +28,7 @@ from bot.database import migrate, open_engine
 from bot.reception import Limits, Manner, Reception
 from knowledge.index.engines import open_index
 from knowledge.library import Library
+from knowledge.semantic import SemanticIndex, open_model
 from register import privacy
 from register.book import RegisterBook
 from register.clock import now_beijing
@@ -78,6 +79,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
         lambda: open_index(settings.index.engine, folder / "index"),
         originals=folder / "originals",
         personal_data=guarded_personal_data,
+        semantic=semantic_stage(settings),
         today=today,
     )
     office = office_info(settings)
@@ -100,6 +102,14 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     manners = {Channel.TELEGRAM: Manner(telegram_outbox.understood, telegram_outbox.outgoing)}
     reception = Reception(book, library, composer, context, limits, screen, manners)
     return House(settings, engine, seal, book, library, composer, reception)
+
+
+def semantic_stage(settings: Settings) -> SemanticIndex | None:
+    """Search by meaning beside the engine's index; None (search goes on by words) when switched off or without weights."""
+    if not settings.index.semantic:
+        return None
+    model = open_model(settings.data.folder)
+    return SemanticIndex(settings.data.folder / "index" / "semantic", model) if model is not None else None
 
 
 def make_composer(settings: Settings) -> Composer:

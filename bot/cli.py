@@ -710,6 +710,7 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
         train_queries=args.train_queries,
         train_qrels=args.train_qrels,
         engine=args.engine or settings.index.engine,
+        semantic=stage_over if settings.index.semantic else None,
         progress=lambda words: err.print(words, markup=False),
     )
     value = report.to_json()

@@ -43,6 +43,7 @@ class IndexSettings:
     """Which engine finds candidates."""
 
     engine: str = "tantivy"
+    semantic: bool = True
 
 
 @dataclass(frozen=True, slots=True)
