@@ -54,6 +54,7 @@ from knowledge.model import (
     Question,
     Validity,
 )
+from knowledge.training import stage_over
 from register import privacy
 from register.calendar import WorkCalendar
 from register.clock import now_beijing
