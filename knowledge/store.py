@@ -41,7 +41,7 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def validity_on(row: Mapping[str, Any], today: date) -> Validity:
+def validity_on(row: RowMapping | Mapping[str, Any], today: date) -> Validity:
     """效力 of a document on a day: what was laid down first, then what the dates say."""
     ruled = row["ruling"]
     if ruled in (Validity.REPEALED.value, Validity.EXPIRED.value):
@@ -53,7 +53,7 @@ def validity_on(row: Mapping[str, Any], today: date) -> Validity:
     return Validity(ruled) if ruled else Validity.IN_FORCE
 
 
-def document_of(row: Mapping[str, Any], today: date) -> PolicyDocument:
+def document_of(row: RowMapping | Mapping[str, Any], today: date) -> PolicyDocument:
     """The value of one row of ``documents``."""
     return PolicyDocument(
         id=row["id"],
@@ -120,7 +120,7 @@ def row_of(document: PolicyDocument) -> dict[str, Any]:
     }
 
 
-def passage_of(row: Mapping[str, Any]) -> Passage:
+def passage_of(row: RowMapping | Mapping[str, Any]) -> Passage:
     """The value of one row of ``passages``."""
     return Passage(
         id=row["id"],
