@@ -23,7 +23,7 @@ from knowledge.search import Searcher
 
 FOLDS = 5
 TARGET = Path(__file__).parents[1] / "knowledge" / "weights"
-RULED = {"expanded": 2.0, "named": 6.0, "lapsed": -2.0, "recent": 0.3, "source": 0.1}
+RULED = {"expanded": 2.0, "named": 15.0, "lapsed": -2.0, "recent": 0.3, "source": 0.1}
 NOTHING = ranking.Weights(np.zeros(len(ranking.FEATURES)), np.zeros(len(ranking.FEATURES)))
 
 

@@ -15,7 +15,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from importlib import resources
@@ -97,7 +97,7 @@ class Prepared:
     """A passage in normal form, ready to be compared."""
 
     source: Passage
-    version: int
+    document: PolicyDocument
     text: str  # title, headings and text, one line each
     units: NDArray[np.uint16]
     facts: tuple[float, ...]  # title end, heading end, length, ordinal, has a figure, lapsed, day, source rank
@@ -113,9 +113,13 @@ class Preparer:
 
     def __call__(self, passage: Passage, document: PolicyDocument) -> Prepared:
         kept = self._kept.get(passage.id)
-        if kept is not None and kept.source is passage and kept.version == document.version:
+        if kept is not None and kept.source is passage and kept.document is document:
             return kept
-        fresh = prepare(passage, document)
+        if kept is not None and kept.source == passage and kept.document.title == document.title:
+            # The shelf was filled anew: the text is the same, but the document may have lapsed meanwhile.
+            fresh = replace(kept, source=passage, document=document, facts=kept.facts[:5] + _standing(document))
+        else:
+            fresh = prepare(passage, document)
         self._kept[passage.id] = fresh
         if len(self._kept) > self._capacity:
             self._kept.popitem(last=False)
@@ -129,18 +133,25 @@ def prepare(passage: Passage, document: PolicyDocument) -> Prepared:
     body = analysis.normalise(passage.text)
     text = f"{title}\n{heading}\n{body}\n"
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
-    day = document.written_on or document.published_on
     facts = (
         float(len(title)),
         float(len(title) + 1 + len(heading)),
         float(len(units)),
         float(passage.ordinal),
         float(_FIGURE.search(body) is not None),
+        *_standing(document),
+    )
+    return Prepared(passage, document, text, units, facts, places)
+
+
+def _standing(document: PolicyDocument) -> tuple[float, float, float]:
+    """Lapsed, day, source rank."""
+    day = document.written_on or document.published_on
+    return (
         _LAPSED.get(document.validity, 0.0),
         float(day.toordinal() if day else 0),
         _RANKS[document.source_rank],
     )
-    return Prepared(passage, document.version, text, units, facts, places)
 
 
 @lru_cache(maxsize=20_000)
@@ -537,14 +548,27 @@ class Ranked:
     full: int  # how many of the first have the costly features
 
 
-def rank(asked: Asked, passages: Sequence[Prepared], extras: Extras, model: RankerModel) -> Ranked:
-    """Order the candidates. Ties keep the order in which they came."""
+def rank(
+    asked: Asked, passages: Sequence[Prepared], extras: Extras, model: RankerModel, widened: Asked | None = None
+) -> Ranked:
+    """Order the candidates. Ties keep the order in which they came.
+
+    ``widened`` is the question with the words that understanding adds: every feature is the mean of both readings, so
+    that an added word counts half. Without it nothing differs.
+    """
     weight = model.plain if extras.semantic is None else model.semantic
     table = measure(asked, passages, extras)
+    if widened is not None:
+        table = (table + measure(widened, passages, extras)) / 2.0
     first = table @ weight.first
     order = np.argsort(-first, kind="stable")
     head = order[:FULL]
     refine(asked, passages, table, head.tolist())
+    if widened is not None:
+        other = np.zeros_like(table)
+        refine(widened, passages, other, head.tolist())
+        costly = [_AT[name] for name in COSTLY]
+        table[:, costly] = (table[:, costly] + other[:, costly]) / 2.0
     scores = first.copy()
     scores[head] = table[head] @ weight.full
     head = head[np.argsort(-scores[head], kind="stable")]
