@@ -30,6 +30,7 @@ _ALONE = re.compile(
     r"^(?:附\s*件|抄\s*送|抄\s*报|主\s*送|主题词|联\s*系\s*(?:人|电话)|[（(]此件|问\s*[：:]|答\s*[：:])"
 )
 _MAX_RULES = 6000
+_LARGER = 1.12  # times the body: type of titles
 _COLUMN_ROWS = 4  # rows that must stand side by side before a page counts as set in columns
 _NEAR = 3.0  # points within which two strokes touch
 _LETTERHEAD = re.compile(
@@ -610,6 +611,7 @@ def _edges_of(lines: Sequence[_Line]) -> tuple[float, float] | None:
 def _join(lines: Sequence[_Line]) -> list[Block]:
     indents = _uses_indents(lines)
     leading = _leading(lines)
+    body = _body_size(lines)
     blocks: list[Block] = []
     pieces: list[str] = []
     first: _Line | None = None
@@ -618,8 +620,9 @@ def _join(lines: Sequence[_Line]) -> list[Block]:
     def close() -> None:
         nonlocal pieces, first
         if first is not None and pieces:
-            alone = len(pieces) == 1
-            blocks.append(Block("".join(pieces), page=first.page, centred=alone and _centred(first)))
+            text = "".join(pieces)
+            centred = _centred(first) and (len(pieces) == 1 or first.size > _LARGER * body)
+            blocks.append(Block(text, page=first.page, centred=centred))
         pieces, first = [], None
 
     for line in lines:
@@ -633,7 +636,9 @@ def _join(lines: Sequence[_Line]) -> list[Block]:
                 )
             last = line
             continue
-        if first is not None and last is not None and _continues(last, line, indents=indents, leading=leading):
+        if first is not None and last is not None and _same_title(last, line, body):
+            pieces.append("\u3000" + line.text)  # the parser of titles knows which of these breaks are spaces
+        elif first is not None and last is not None and _continues(last, line, indents=indents, leading=leading):
             pieces.append(_glue(last.text, line.text) + line.text)
         else:
             close()
@@ -662,6 +667,29 @@ def _centred(line: _Line) -> bool:
     if min(before, behind) > 3:
         return abs(before - behind) < 1.6
     return min(before, behind) > 1 and abs(before - behind) < 0.6 and abs(before - 2) > 0.2  # two in is an indent
+
+
+def _body_size(lines: Sequence[_Line]) -> float:
+    """The type size of most characters."""
+    sizes: Counter[float] = Counter()
+    for line in lines:
+        if not line.cells:
+            sizes[line.size] += len(line.text)
+    return sizes.most_common(1)[0][0] if sizes else 1.0
+
+
+def _same_title(last: _Line, line: _Line, body: float) -> bool:
+    """Whether two lines are one title, set in larger type and broken where it fits."""
+    return (
+        not last.cells
+        and last.page == line.page
+        and min(last.size, line.size) > _LARGER * body
+        and abs(last.size - line.size) <= 0.05 * last.size
+        and 0 < line.y0 - last.y0 < 2.6 * last.size
+        and last.text[-1] not in _ENDS
+        and not last.text.endswith(("文件", "公报"))
+        and _centred(line)
+    )
 
 
 def _uses_indents(lines: Sequence[_Line]) -> bool:
@@ -706,11 +734,10 @@ def _continues(last: _Line, line: _Line, *, indents: bool, leading: tuple[float,
     if inset > 1.2:
         if ended or numbered:
             return False
+        if indents and inset < 2.8:
+            return False
         if abs(line.x0 - last.x0) < 0.4 * line.size:  # a block set in as a whole
-            return short < 0.6 if indents and inset < 2.8 else True
-        return (
-            not (indents and inset < 2.8)
-            and match_token(last.text) is not None
-            and 0 < line.x0 - last.x0 < 3 * line.size
-        )
-    return not (ended and numbered and not (indents and match_article(line.text) is None))
+            return True
+        return match_token(last.text) is not None and 0 < line.x0 - last.x0 < 3 * line.size
+    closed = ended or last.text[-1] in "）)》”"
+    return not (closed and numbered and not (indents and match_article(line.text) is None))

@@ -219,7 +219,7 @@ def _text_object(element: Any, outer: _Matrix, page: Page, tally: _Tally) -> Non
         along, down = _deltas(code.get("DeltaX"), len(text)), _deltas(code.get("DeltaY"), len(text))
         for place, character in enumerate(text):
             left, base = matrix.at(x, y)
-            if not character.isspace() and character.isprintable() and abs(left) < _FAR and abs(base) < _FAR:
+            if (character.isprintable() or character.isspace()) and abs(left) < _FAR and abs(base) < _FAR:
                 width = wide * (0.5 if character.isascii() else 1.0)
                 if place < len(along) and along[place] > 0:
                     width = min(width, along[place] * abs(matrix.a))
