@@ -589,7 +589,7 @@ def _backup(args: argparse.Namespace, settings: Settings) -> int:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
             archive.add(copy, "bianmin.db")
-            for name in ("register.key", "originals"):
+            for name in ("register.key", "originals", "mail"):
                 if (folder / name).exists():
                     archive.add(folder / name, name)
     partial.replace(args.file)

@@ -179,6 +179,15 @@ def test_a_wrong_password_and_a_wrong_folder_are_named(boxes: MailServers) -> No
         Folder(account(boxes, folder="来信"))
 
 
+def test_folders_with_chinese_names_are_read(boxes: MailServers) -> None:
+    with imaplib.IMAP4("127.0.0.1", boxes.imap_port) as imap:
+        imap.login("xianzhang", mail_servers.PASSWORD)
+        imap.create('"&ZeVnLIqe-"')  # the example of RFC 3501 5.1.3
+    folder = Folder(account(boxes, folder="日本語"))
+    assert folder.uids(0) == []
+    folder.close()
+
+
 def test_a_refused_recipient_is_final_and_a_closed_port_is_not(house: House, boxes: MailServers) -> None:
     boxes.send(TO, mail("", QUESTIONS[0], sender="ghost@qinghe.test"), "ghost@example.test")
     arrived(boxes, 1)

@@ -7,6 +7,7 @@ Every failure of the network or the server becomes :class:`MailServerProblem`.
 
 from __future__ import annotations
 
+import base64
 import imaplib
 import re
 import select
@@ -231,7 +232,10 @@ def _text(data: list[Any]) -> str:
 
 
 def _quoted(folder: str) -> str:
-    name = (
-        folder.encode("utf-7").decode("ascii").replace("+", "&").replace("/", ",") if not folder.isascii() else folder
-    )
+    """A folder's name in IMAP's own form of UTF-7 (RFC 3501 5.1.3)."""
+
+    def coded(match: re.Match[str]) -> str:
+        return "&" + base64.b64encode(match.group().encode("utf-16-be")).decode().rstrip("=").replace("/", ",") + "-"
+
+    name = re.sub(r"[^\x20-\x7e]+", coded, folder.replace("&", "&-"))
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
