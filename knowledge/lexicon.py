@@ -1,0 +1,124 @@
+"""百姓说法词典: what people say → what documents say, from ``lexicon.toml`` and from a file of the office's own.
+
+One line an entry, in any section or in none: ``"official words" = ["what people say", …]``. In the office's own file the
+same official words replace the shipped line, and an empty list takes it away.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from knowledge.analysis import normalise
+from knowledge.errors import KnowledgeError
+
+SHIPPED = Path(__file__).with_name("lexicon.toml")
+LONGEST = 20
+"""Characters of the longest entry that is allowed."""
+
+
+class BadLexicon(KnowledgeError):
+    """A dictionary that cannot be read; the message names file and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """说法: a stretch ``text[start:end]`` that the dictionary knows, and the official words for it."""
+
+    start: int
+    end: int
+    official: tuple[str, ...]
+
+
+class Lexicon:
+    """百姓说法词典, turned round for look-ups. Immutable."""
+
+    def __init__(self, entries: Mapping[str, tuple[str, ...]]) -> None:
+        self.entries = dict(entries)
+        official: dict[str, list[str]] = {}
+        for words, sayings in entries.items():
+            for saying in sayings:
+                official.setdefault(normalise(saying), []).append(normalise(words))
+        self._official = {saying: tuple(dict.fromkeys(words)) for saying, words in official.items()}
+        self._lengths = sorted({len(saying) for saying in self._official}, reverse=True)
+
+    @property
+    def sayings(self) -> int:
+        """How many ways of saying something are known."""
+        return len(self._official)
+
+    def phrases(self) -> Iterator[str]:
+        """Every official word and every saying in normal form."""
+        yield from dict.fromkeys((*(normalise(words) for words in self.entries), *self._official))
+
+    def spoken(self, text: str) -> list[Spoken]:
+        """The sayings in a normalised text in reading order: the longest at each place, none inside another."""
+        found: list[Spoken] = []
+        covered = 0
+        for start in range(len(text)):
+            for length in self._lengths:
+                if start + length <= covered:
+                    break
+                official = self._official.get(text[start : start + length])
+                if official is not None:
+                    found.append(Spoken(start, start + length, official))
+                    covered = start + length
+                    break
+        return found
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Lexicon:
+    """The dictionary that ships."""
+    return Lexicon(read_entries(SHIPPED))
+
+
+def load(own: Path | None) -> Lexicon:
+    """The shipped dictionary with the office's own laid over it. Raises :class:`BadLexicon`."""
+    if own is None:
+        return shipped()
+    entries = shipped().entries | read_entries(own)
+    return Lexicon({words: sayings for words, sayings in entries.items() if sayings})
+
+
+def read_entries(path: Path) -> dict[str, tuple[str, ...]]:
+    """Official words → sayings, in the order of the file. Raises :class:`BadLexicon` naming the line."""
+    try:
+        text = path.read_text("utf-8")
+        raw = tomllib.loads(text)
+    except OSError as error:
+        raise BadLexicon(f"{path} cannot be read ({error.strerror or error}); see [answers] lexicon") from error
+    except UnicodeDecodeError as error:
+        raise BadLexicon(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadLexicon(f'{path}: {error}; write one entry a line: "official words" = ["what people say"]') from error
+    entries: dict[str, tuple[str, ...]] = {}
+    for key, value in raw.items():
+        for words, sayings in value.items() if isinstance(value, dict) else ((key, value),):
+            problem = _problem(words, sayings)
+            if problem:
+                raise BadLexicon(f"{path} line {_line_of(text, words)}: '{words}' {problem}")
+            entries[words] = tuple(dict.fromkeys((*entries.get(words, ()), *sayings)))
+    return entries
+
+
+def _problem(words: str, sayings: object) -> str:
+    if not isinstance(sayings, list) or not all(isinstance(saying, str) for saying in sayings):
+        return 'needs a list of words in quotes: ["…", "…"]'
+    if not 2 <= len(words.strip()) <= LONGEST:
+        return f"must have 2 to {LONGEST} characters"
+    for saying in sayings:
+        if not 2 <= len(saying.strip()) <= LONGEST:
+            return f"holds '{saying}', which must have 2 to {LONGEST} characters: a shorter word hits everywhere"
+        if normalise(saying) == normalise(words):
+            return f"holds itself: take '{saying}' out of the list"
+    return ""
+
+
+def _line_of(text: str, words: str) -> int:
+    pattern = re.compile(rf"^\s*[\"']?{re.escape(words)}[\"']?\s*=")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 0)
