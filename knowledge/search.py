@@ -160,8 +160,18 @@ class Searcher:
         asked = ranking.ask(question.text, terms, self._index.frequencies(terms.words, terms.bigrams))
         shelved = self._candidates(question, terms, expanded, reference, where)
         prepared = [self._prepared(s.passage, s.document) for s in shelved]
-        ranked = ranking.rank(asked, prepared, self._extras(question, prepared, expanded, reference), self._ranker)
+        extras = self._extras(question, prepared, expanded, reference)
+        ranked = ranking.rank(asked, prepared, extras, self._ranker, self._widened(question.text, expanded))
         return Judged(terms, asked, reference, tuple(shelved), tuple(prepared), ranked)
+
+    def _widened(self, text: str, expanded: Sequence[str]) -> ranking.Asked | None:
+        """The question together with the words that understanding adds; None where it adds none."""
+        if not expanded:
+            return None
+        bare = analysis.bare_question(analysis.normalise(text[: analysis.MOST_CHARACTERS // 2]))
+        text = " ".join((bare, *expanded))
+        terms = analysis.question_terms(text)
+        return ranking.ask(text, terms, self._index.frequencies(terms.words, terms.bigrams))
 
     def _candidates(
         self,
