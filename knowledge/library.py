@@ -27,6 +27,8 @@ from knowledge import store, topics
 from knowledge.catalogue import passages_of, read_catalogues
 from knowledge.errors import ClassifiedDocument, IndexUnavailable, KnowledgeError, UnknownDocument
 from knowledge.index import IndexedPassage, PassageIndex
+from knowledge.lexicon import Lexicon
+from knowledge.lexicon import shipped as shipped_lexicon
 from knowledge.lists import BadRow, Stated, with_stated
 from knowledge.model import (
     DisclosureAttribute,
@@ -50,6 +52,8 @@ from knowledge.readers import read
 from knowledge.search import Searcher, ShelvedPassage
 from knowledge.semantic import SemanticIndex
 from knowledge.structure import Citation, ParsedDocument, parse
+from knowledge.understanding import Understood, understand
+from knowledge.vocabulary import Vocabulary, library_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +85,7 @@ class Shelf:
         self._organs: tuple[Organ, ...] = ()
         self._links: dict[str, Links] = {}
         self._guides: dict[str, tuple[Passage, ...]] = {}
+        self._vocabulary: Vocabulary | None = None
 
     def refresh(self) -> None:
         """Notice what other processes have changed; cheap when nothing has."""
@@ -96,6 +101,7 @@ class Shelf:
                 self._totals = store.totals(connection)
                 self._organs = store.read_organs(connection)
                 self._passages, self._links, self._guides = {}, {}, {}
+                self._vocabulary = None
                 self._version, self._day = version, today
 
     def fetch(self, ids: Sequence[str]) -> dict[str, ShelvedPassage]:
@@ -134,6 +140,14 @@ class Shelf:
         """The organ directory."""
         return self._organs
 
+    def vocabulary(self, lexicon: Lexicon, index: PassageIndex) -> Vocabulary:
+        """The words that a question may have been meant to hold."""
+        known = self._vocabulary
+        if known is None:
+            titles = [title for _, title, _ in self._titles]
+            known = self._vocabulary = library_vocabulary(lexicon, titles, self._organs, index.frequencies)
+        return known
+
     def guide(self, document: str) -> tuple[Passage, ...]:
         """All passages of an open document in order, empty for one that citizens may not see."""
         guides = self._guides
@@ -169,6 +183,7 @@ class Library:
         originals: Path | None = None,
         personal_data: PersonalDataFinder | None = None,
         semantic: SemanticIndex | None = None,
+        lexicon: Lexicon | None = None,
         today: Callable[[], date],
     ) -> None:
         self._engine = engine
@@ -180,6 +195,7 @@ class Library:
         self._shelf = Shelf(engine, today)
         self._index = open_index()
         self._semantic = semantic
+        self._lexicon = lexicon or shipped_lexicon()
         self._searcher = Searcher(self._index, self._shelf, semantic=semantic, today=today)
 
     # --- in ------------------------------------------------------------------------------------------------------
@@ -648,8 +664,32 @@ class Library:
     def ask(self, question: Question) -> Finding:
         """What has been published on a question: ranked passages, how sure we are, the record, who handles it."""
         self._shelf.refresh()
-        finding = self._searcher.find(question)
-        return replace(finding, organs=organ_matching.match(question.text, self._shelf.organs()))
+        understood = self._understanding(question)
+        text = understood.text
+        finding = self._searcher.find(
+            replace(question, text=text, filters=understood.filters), expanded=understood.expanded
+        )
+        if understood.stated and not finding.hits:
+            finding = self._searcher.find(replace(question, text=text), expanded=understood.expanded)
+        return replace(
+            finding,
+            query=question.text,
+            corrected=understood.corrected,
+            organs=organ_matching.match(text, self._shelf.organs()),
+        )
+
+    def _understanding(self, question: Question) -> Understood:
+        """The question in the library's words; an organ's documents are named one by one, for some have joint issuers."""
+        organs = self._shelf.organs()
+        vocabulary = self._shelf.vocabulary(self._lexicon, self._index)
+        understood = understand(question.text, self._lexicon, vocabulary, organs, question.filters)
+        wanted = understood.filters
+        if understood.stated and wanted.organ:
+            ids = tuple(d.id for d in self._shelf.documents() if wanted.organ in d.issuer)
+            return replace(
+                understood, filters=replace(wanted, organ="" if ids else question.filters.organ, documents=ids)
+            )
+        return understood
 
     def documents(self, *, staff: bool = False) -> list[PolicyDocument]:
         """Published documents, or all of them for staff, newest first."""
