@@ -41,7 +41,10 @@ def sure(turn: Turn, finding: Finding, context: Context) -> float:
         return finding.confidence
     held = "".join(all_text(hit) for hit in finding.hits)
     unknown = [word for word in finding.record.terms if len(word) > 1 and word in turn.core and word not in held]
-    return 0.0 if unknown else finding.confidence
+    if not unknown:
+        return finding.confidence
+    # One unknown word does not undo a hit that fits in all else: then the asker may choose.
+    return finding.confidence / 2 if finding.confidence >= context.answer_at else 0.0
 
 
 def at_work(finding: Finding, context: Context) -> OrganMatch | None:

@@ -316,13 +316,16 @@ def test_the_directory_and_the_hits_together_are_enough_to_offer_choices() -> No
     assert decide(text, foreign).kind is ReplyKind.NOT_HELD
 
 
-def test_an_unknown_word_and_an_organ_that_no_hit_concerns_outweigh_the_confidence() -> None:
+def test_an_unknown_word_and_an_organ_that_no_hit_concerns_speak_against_the_first_hit() -> None:
     text = "养老保险怎么过户"
     from dataclasses import replace
 
     found = finding(text, [PENSION], 0.9, organs=[match(BUREAU, 0.8)])
     found = replace(found, record=replace(found.record, terms=("养老保险", "过户"), expanded=()))
-    assert decide(text, found).kind is ReplyKind.NOT_HELD
+    offered = decide(text, found)
+    assert offered.kind is ReplyKind.CHOICES, "a hit that fits in all else is offered, not given as the answer"
+    assert offered.organ is not None
+    assert decide(text, replace(found, confidence=0.45)).kind is ReplyKind.NOT_HELD
     assert decide(text, replace(found, organs=())).kind is ReplyKind.ANSWER
 
 
