@@ -173,9 +173,13 @@ def _set(blocks: list[Block]) -> Iterator[list[_Set]]:
             if len(page) == _LINES:
                 yield page
                 page = []
-            page.append(_Set(len(page), (_WIDE - len(line) * _LARGER) / 2 if title else shift, line, title))
+            page.append(_Set(len(page), (_WIDE - _width(line) * _LARGER) / 2 if title else shift, line, title))
             shift = 0.0
     yield page
+
+
+def _width(text: str) -> float:
+    return sum(0.5 if character.isascii() else 1.0 for character in text)
 
 
 def _wrapped(text: str, width: float, further: float) -> Iterator[str]:

@@ -29,6 +29,7 @@ from knowledge.errors import (
     UnreadableDocument,
 )
 from knowledge.readers import archive, container, ocr, office, process, read
+from knowledge.readers.layout import Glyph, Page, Rule, blocks_of
 from knowledge.readers.numbering import chinese, figure
 from knowledge.readers.raw import BlockKind, RawDocument
 from knowledge.structure import parse
@@ -742,6 +743,54 @@ def test_damaged_files_are_read_or_refused_by_name(
     path = tmp_path / f"a{suffix}"
     path.write_bytes(damaged(seeds()[suffix], changes, keep))
     outcome(path)
+
+
+place = st.one_of(st.floats(0, 900), st.floats(-1e30, 1e30), st.sampled_from([72.0, 88.0, 300.0]))
+
+
+@fuzzing
+@given(
+    runs=st.lists(
+        st.tuples(st.text("桥梁管护一、（）。12 ab", min_size=1, max_size=12), place, place, place), max_size=30
+    ),
+    strokes=st.lists(st.tuples(place, place, place, place), max_size=30),
+)
+def test_pages_of_any_geometry_are_set_or_refused_by_name(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    runs: list[tuple[str, float, float, float]],
+    strokes: list[tuple[float, float, float, float]],
+) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: False)
+    file = Pdf().page()
+    for text, x, y, size in runs:
+        file.text(text, x, y, size)
+    for x0, y0, x1, y1 in strokes:
+        file.line(x0, y0, x1, y1)
+    caplog.clear()
+    outcome(file.save(tmp_path / "a.pdf"))
+    assert not caplog.records, caplog.records[0].exc_info
+
+
+@fuzzing
+@given(
+    places=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40)), min_size=1, max_size=80, unique=True),
+    ruled=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40), st.integers(1, 30), st.booleans()), max_size=20),
+)
+def test_no_character_of_a_page_is_lost_or_doubled(
+    places: list[tuple[int, int]], ruled: list[tuple[int, int, int, bool]]
+) -> None:
+    glyphs = [
+        Glyph(chr(0x4E00 + n), 60 + 16.0 * x, 80 + 18.0 * y, 76 + 16.0 * x, 96 + 18.0 * y, 16.0)
+        for n, (x, y) in enumerate(places)
+    ]
+    rules = [
+        Rule(60 + 16.0 * x, 79 + 18.0 * y, 60 + 16.0 * (x + n * flat), 79 + 18.0 * (y + n * (not flat)))
+        for x, y, n, flat in ruled
+    ]
+    text = "".join(block.text for block in blocks_of([Page(1, glyphs, rules)]))
+    assert sorted(c for c in text if "\u4e00" <= c <= "\u9fff") == sorted(g.text for g in glyphs)
 
 
 @pytest.mark.parametrize("suffix", [".docx", ".xlsx", ".ofd"])

@@ -32,6 +32,7 @@ _ALONE = re.compile(
 _MAX_RULES = 6000
 _LARGER = 1.12  # times the body: type of titles
 _COLUMN_ROWS = 4  # rows that must stand side by side before a page counts as set in columns
+_WIDEST = 5000.0  # points; nothing wider is a page of prose
 _NEAR = 3.0  # points within which two strokes touch
 _LETTERHEAD = re.compile(
     r"^[\u4e00-\u9fff（） \u3000]{2,30}(?:局|委|厅|室|府|会|院|部|办|署|行|中心|司|组|公司)[“”\"'’‘ \u3000]?(?:文件)?$|^文[ \u3000]*件$"
@@ -258,19 +259,20 @@ def _gutter(rows: Sequence[list[Glyph]]) -> float | None:
     wide = [row for row in rows if len(row) > 1]
     if len(wide) < _COLUMN_ROWS:
         return None
+    left, right = min(row[0].x0 for row in wide), max(row[-1].x1 for row in wide)
+    width = right - left
+    if not 100 < width < _WIDEST:
+        return None
     gaps: Counter[int] = Counter()
+    lowest, highest = left + 0.3 * width, left + 0.7 * width
     for row in wide:
         for a, b in pairwise(row):
             if b.x0 - a.x1 >= 0.9 * b.size:
-                gaps.update(range(int(a.x1 // 4) + 1, int(b.x0 // 4) + 1))
-    if not gaps:
-        return None
-    left, right = min(row[0].x0 for row in wide), max(row[-1].x1 for row in wide)
-    middle = [(count, place) for place, count in gaps.items() if 0.3 < (place * 4 - left) / (right - left + 1) < 0.7]
-    best = max((count for count, _ in middle), default=0)
+                gaps.update(range(int(max(a.x1, lowest) // 4) + 1, int(min(b.x0, highest) // 4) + 1))
+    best = max(gaps.values(), default=0)
     if best < _COLUMN_ROWS:
         return None
-    places = sorted(place for count, place in middle if count == best)
+    places = sorted(place for place, count in gaps.items() if count == best)
     gutter = places[len(places) // 2] * 4.0
     both = [_parts(row, gutter) for row in wide if _side(row, gutter) is _Side.BOTH]
     filled = sum(
@@ -357,19 +359,21 @@ class Grid:
 
     def _regions(self, height: int, width: int) -> list[list[tuple[int, int]]]:
         """(row, column) of the top left cell of the merged cell that each cell belongs to."""
+        down = [[stroke for stroke in self.down if abs(stroke[0] - x) <= _NEAR] for x in self.xs]
+        across = [[stroke for stroke in self.across if abs(stroke[0] - y) <= _NEAR] for y in self.ys]
         region = [[(row, column) for column in range(width)] for row in range(height)]
         for row in range(height):
             for column in range(width):
                 y, x = (self.ys[row] + self.ys[row + 1]) / 2, (self.xs[column] + self.xs[column + 1]) / 2
-                if column and not _stroke_at(self.down, self.xs[column], y):
+                if column and not _covered(down[column], y):
                     region[row][column] = region[row][column - 1]
-                elif row and not _stroke_at(self.across, self.ys[row], x):
+                elif row and not _covered(across[row], x):
                     region[row][column] = region[row - 1][column]
         return region
 
 
-def _stroke_at(strokes: Sequence[tuple[float, float, float]], place: float, along: float) -> bool:
-    return any(abs(at - place) <= _NEAR and start - _NEAR <= along <= end + _NEAR for at, start, end in strokes)
+def _covered(strokes: Sequence[tuple[float, float, float]], along: float) -> bool:
+    return any(start - _NEAR <= along <= end + _NEAR for _, start, end in strokes)
 
 
 def grids(rules: Sequence[Rule]) -> list[Grid]:
@@ -404,7 +408,7 @@ def grids(rules: Sequence[Rule]) -> list[Grid]:
             xs.insert(0, left)
         if right > xs[-1] + 12:
             xs.append(right)
-        if len(ys) >= 2 and len(xs) >= 2 and (len(ys) - 1) * (len(xs) - 1) >= 2 and len(xs) < 100 and len(ys) < 400:
+        if len(ys) >= 2 and len(xs) >= 2 and (len(ys) - 1) * (len(xs) - 1) >= 2 and len(xs) * len(ys) < 10_000:
             found.append(Grid(xs, ys, here, there))
     return found
 

@@ -199,7 +199,7 @@ def _placement(element: Any, outer: _Matrix) -> _Matrix | None:
 def _text_object(element: Any, outer: _Matrix, page: Page, tally: _Tally) -> None:
     matrix = _placement(element, outer)
     size = next(iter(_numbers(element.get("Size"))), 0.0)
-    if matrix is None or size <= 0:
+    if matrix is None or not 0 < size < _FAR:
         return
     if abs(matrix.b) > 0.2 * (abs(matrix.a) + 1e-9):
         return  # turned text is a watermark or a seal, never a line of the document
@@ -267,7 +267,7 @@ def _path_object(element: Any, outer: _Matrix, page: Page) -> None:
 
 
 def _strokes(points: list[tuple[float, float]], page: Page) -> None:
-    if len(points) < 2 or not all(math.isfinite(x + y) for x, y in points):
+    if len(points) < 2 or not all(abs(x) < _FAR and abs(y) < _FAR for x, y in points):
         return
     xs, ys = [x for x, _ in points], [y for _, y in points]
     if min(max(xs) - min(xs), max(ys) - min(ys)) < 4:

@@ -36,6 +36,7 @@ MAX_PAGES = 500
 MAX_CHARACTERS = 4_000_000
 _MAX_PATHS = 6000
 _MAX_PAGE_CHARACTERS = 100_000
+_FAR = 20_000.0  # points; what stands beyond is on no page
 _FEW = 30  # characters that a scanning app may print on a picture of a page
 _OCR_DPI = (150, 250)  # a scan is read at its own resolution within these: enlarging it adds errors, not detail
 _OCR_PIXELS = 16_000_000
@@ -172,6 +173,11 @@ class _Turn:
         return left - self._left, self._top - top, right - self._left, self._top - bottom
 
 
+def _on_page(*values: float) -> bool:
+    """Whether these lengths are numbers that a page can have."""
+    return all(abs(value) < _FAR for value in values)
+
+
 def _quarters(a: float, b: float) -> int | None:
     """Quarter turns clockwise of text whose matrix begins with ``a b``, None for text that stands askew."""
     turns = -math.atan2(b, a) / (math.pi / 2)
@@ -215,7 +221,7 @@ def _printed(textpage: Any) -> tuple[list[list[_Printed]], int]:
         quarters = _quarters(matrix.a, matrix.b)
         size = pdfium.FPDFText_GetFontSize(handle, place) * math.hypot(matrix.c, matrix.d)
         left, bottom, right, top = box.left, box.bottom, box.right, box.top
-        if quarters is None or not math.isfinite(left + bottom + right + top + x.value + y.value + size):
+        if quarters is None or not _on_page(left, bottom, right, top, x.value, y.value, size):
             continue
         if code == 0xFFFD or 0xE000 <= code < 0xF900 or pdfium.FPDFText_HasUnicodeMapError(handle, place) == 1:
             unmapped += 1
@@ -239,7 +245,7 @@ def _objects(page: Any, turn: _Turn) -> tuple[bool, list[Rule]]:
             x0, y0, x1, y1 = turn.box(*item.get_bounds())
         except pypdfium2.PdfiumError:
             continue  # an empty path
-        if not math.isfinite(x0 + x1 + y0 + y1):
+        if not _on_page(x0, x1, y0, y1):
             continue
         if min(x1 - x0, y1 - y0) <= 4:
             rules.append(Rule(x0, y0, x1, y1))
