@@ -62,7 +62,7 @@ LABELS = {
     "place": "地名相符",
     "elsewhere": "标题为别处",
     "length": "篇幅",
-    "amount": "问数额且有数字",
+    "amount": "问数额且有此数字",
     "partial": "整句相似",
     "tokens": "词集相似",
     "semantic": "语义相近",
@@ -84,7 +84,22 @@ _AT = {name: place for place, name in enumerate(FEATURES)}
 
 # --- what a passage is to the second stage -----------------------------------------------------------------------------
 
-_FIGURE = re.compile(r"\d[^\n]{0,4}(?:元|%|天|日|月|年|岁|倍|人|个|万|亿|小时|公里|平方|项|家|条)")
+# What a figure measures, and the questions that ask for it; the first kind that a question fits decides.
+_FIGURES = (
+    (
+        re.compile(r"多少钱|几块|多少元|几[百千万]块?钱|费用|收费|价格|工资|租金|罚款?多少|补多少|交多少|给多少"),
+        re.compile(r"\d[\d.]*[百千万亿]?元|\d%"),
+    ),
+    (
+        re.compile(r"多久|多长时间|几[天日年周]|几个(?:月|工作日)|期限|时限|什么时候|何时|几点|几月|几号|截止"),
+        re.compile(r"\d[^\n]{0,2}(?:天|日|月|年|周|小时|分钟|:\d)|工作日|当场|即时"),
+    ),
+    (re.compile(r"多大年?[纪龄]|几岁|多少岁|年龄"), re.compile(r"\d+周?岁")),
+    (
+        re.compile(r"多少|几[个名次倍项人]|多大|比例|标准|额度|金额|上限|几成|最[高低多少]"),
+        re.compile(r"\d[^\n]{0,4}(?:元|%|天|日|月|年|岁|倍|人|个|万|亿|小时|公里|平方|项|家|条)"),
+    ),
+)
 _PLACE = re.compile(r"([㐀-鿿]{2,3}?)(?:省|市|县|区|州|旗|镇|乡|盟|壮族|回族|维吾尔|自治|特别行政)")
 _PLACE_END = re.compile(r"(?:省|市|县|区|州|旗|镇|乡|盟)$")
 _EVERYWHERE = frozenset(("中国", "中华", "全国", "中华人民共和国", "人民共和国"))
@@ -100,7 +115,7 @@ class Prepared:
     document: PolicyDocument
     text: str  # title, headings and text, one line each
     units: NDArray[np.uint16]
-    facts: tuple[float, ...]  # title end, heading end, length, ordinal, has a figure, lapsed, day, source rank
+    facts: tuple[float, ...]  # title end, heading end, length, ordinal, bits of its figures, lapsed, day, source rank
     places: frozenset[str]  # that the title names
 
 
@@ -138,7 +153,7 @@ def prepare(passage: Passage, document: PolicyDocument) -> Prepared:
         float(len(title) + 1 + len(heading)),
         float(len(units)),
         float(passage.ordinal),
-        float(_FIGURE.search(body) is not None),
+        float(sum(1 << kind for kind, (_, figure) in enumerate(_FIGURES) if figure.search(body))),
         *_standing(document),
     )
     return Prepared(passage, document, text, units, facts, places)
@@ -176,7 +191,6 @@ def places_in(tagged: Sequence[tuple[str, str]]) -> frozenset[str]:
 
 # --- what a question is to the second stage ----------------------------------------------------------------------------
 
-_AMOUNT = re.compile(r"多少|几[个天年元万岁名次倍项]|多大|多久|多长|比例|标准|额度|金额|上限|期限|费用|几成")
 _NOUN, _VERB, _OTHER, _JOINT = range(4)
 
 
@@ -193,7 +207,7 @@ class Asked:
     follows: dict[tuple[int, int], float]  # columns that stand side by side in the question, and their weight
     length: int  # windows in reading order, with repetitions
     places: frozenset[str]
-    amount: bool  # asks for a figure
+    figure: int  # bit of the kind of figure that is asked for, 0 for none
 
     @property
     def gram_total(self) -> float:
@@ -265,7 +279,7 @@ def ask(question: str, terms: analysis.Terms, frequencies: Frequencies) -> Asked
         follows=follows,
         length=max(length, 1),
         places=places_in(tagged),
-        amount=_AMOUNT.search(full) is not None,
+        figure=next((1 << kind for kind, (asks, _) in enumerate(_FIGURES) if asks.search(full)), 0),
     )
 
 
@@ -354,8 +368,8 @@ def measure(asked: Asked, passages: Sequence[Prepared], extras: Extras) -> Float
     order = facts[:, 3]
     table[:, _AT["before"]] = ((same & (order[None, :] == order[:, None] - 1.0)) * score).max(1)
     table[:, _AT["length"]] = np.log(np.maximum(facts[:, 2] - facts[:, 1], 8.0) / AVERAGE)
-    if asked.amount:
-        table[:, _AT["amount"]] = facts[:, 4]
+    if asked.figure:
+        table[:, _AT["amount"]] = (facts[:, 4].astype(np.int64) & asked.figure) != 0
     if asked.places:
         _located(asked, table, passages, same)
     table[:, _AT["lapsed"]] = facts[:, 5]
