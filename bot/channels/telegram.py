@@ -123,7 +123,7 @@ def application(own: TelegramSettings) -> Application[Any, Any, Any, Any, Any, A
         .connect_timeout(3)
         .read_timeout(5)
         .write_timeout(3)
-        .pool_timeout(2)
+        .pool_timeout(1)
         .get_updates_connect_timeout(3)
         .get_updates_write_timeout(3)
     )
@@ -152,6 +152,7 @@ class Door:
         self._room = asyncio.Semaphore(_AT_WORK)
         self._tails: dict[str, asyncio.Task[None]] = {}  # conversation → what was taken in last
         self._loose: set[asyncio.Task[None]] = set()
+        self._sending: asyncio.Task[bool] | None = None
         self._wake = asyncio.Event()
         self._known = asyncio.Event()
         self._reached_at = 0.0
@@ -351,6 +352,8 @@ class Door:
                     log.exception("the Telegram outbox failed (%s); it tries again", type(error).__name__)
                     await asyncio.sleep(_LOOK_SECONDS)
         finally:
+            if self._sending is not None:
+                await asyncio.wait({self._sending})  # cut off now, it would be sent again after the restart
             with contextlib.suppress(Exception):
                 await self._app.shutdown()
                 await self._app.bot.shutdown()
@@ -360,7 +363,8 @@ class Door:
         if unsure and not await self._reach():
             await asyncio.sleep(min(0.5 * 2**self._failures, _LONGEST_BACKOFF))
             return
-        if await self._outbox.step():
+        self._sending = asyncio.create_task(self._outbox.step())
+        if await asyncio.shield(self._sending):
             return
         self._wake.clear()
         with contextlib.suppress(TimeoutError):

@@ -3,7 +3,7 @@
 An answer is queued in the transaction that settles its entry, so a kill in between loses nothing. sendMessage has no
 key against sending twice. What cannot be excluded therefore: when this process is killed, or the connection breaks,
 after Telegram has taken a message and before that is committed here, the citizen gets that one message again. The other
-order would lose it.
+order would lose it. Messages are sent one after the other, so that a kill leaves at most one in that state.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from telegram.error import (
     InvalidToken,
     RetryAfter,
     TelegramError,
+    TimedOut,
 )
 
 from bot.channels.http import clean_text
@@ -50,7 +51,7 @@ LONGEST_PAUSE = timedelta(minutes=5)
 
 _GROUP_RATE = 20  # messages a minute in one group (Bots FAQ)
 _GROUP_SECONDS = 60.0
-_AT_ONCE = 8
+_GROUPS = 1000  # groups whose pace is remembered before the quiet ones are forgotten
 _LONGEST_LABEL = 60
 _RECORD_TRIES = 4
 _JUDGED = frozenset((ReplyKind.ANSWER,)) | {kind for kind in ReplyKind if kind.convenience}
@@ -189,7 +190,7 @@ def described(error: Exception) -> str:
 
 
 class Outbox:
-    """发件箱: hands parcels to Telegram, several chats at once, each chat in order."""
+    """发件箱: hands parcels to Telegram, one after the other."""
 
     def __init__(
         self,
@@ -204,56 +205,51 @@ class Outbox:
         """``down`` and ``up`` are told whether the Bot API could be reached."""
         self._book = book
         self._bot = bot
-        self._fresh = lease_seconds / 5  # a send that began later could outlive its lease
+        self._patience = lease_seconds * 0.8  # a send that took longer could meet the next holder of the lease
         self._down = down
         self._up = up
         self._clock = clock
         self._side = anyio.CapacityLimiter(2)
-        self._locks: dict[int, asyncio.Lock] = {}
         self._paused: dict[int, float] = {}  # chat → moment until which Telegram wants no more messages there
         self._group_sent: dict[int, deque[float]] = {}
 
-    async def step(self) -> int:
-        """Deal with what is due; how many parcels that were."""
-        claimed = await anyio.to_thread.run_sync(self._book.claim_due, Channel.TELEGRAM, _AT_ONCE, limiter=self._side)
-        at = time.monotonic()
-        await asyncio.gather(*(self._deal(item, at) for item in claimed))
-        return len(claimed)
+    async def step(self) -> bool:
+        """Deal with one parcel that is due; False when there is none."""
+        claimed = await anyio.to_thread.run_sync(self._book.claim_due, Channel.TELEGRAM, 1, limiter=self._side)
+        for item in claimed:
+            await self._deal(item)
+        return bool(claimed)
 
-    async def _deal(self, item: Outbound, claimed_at: float) -> None:
+    async def _deal(self, item: Outbound) -> None:
         try:
             address, parcel = unpack(item.address), codec.load(Parcel, item.payload)
         except ValueError:
             log.error("outbound %d is no Telegram parcel; it is given up for staff", item.id)
             await self._record(item, "unreadable")
             return
-        async with self._locks.setdefault(address.chat, asyncio.Lock()):
-            wait = self._wait(address)
-            if wait > 0:
-                await self._record(item, "waiting", self._clock() + timedelta(seconds=wait))
-                return
-            if time.monotonic() - claimed_at > self._fresh:
-                return  # the lease runs out soon, then it is claimed again, by us or by another process
+        wait = self._wait(address)
+        if wait > 0:
+            await self._record(item, "waiting", self._clock() + timedelta(seconds=wait))
+        else:
             await self._send(item, address, parcel)
 
     def _wait(self, address: Address) -> float:
         """Seconds until the chat may be written to again."""
         now = time.monotonic()
-        if len(self._locks) > 10_000:
-            self._locks = {chat: lock for chat, lock in self._locks.items() if lock.locked()}
-            self._paused = {chat: until for chat, until in self._paused.items() if until > now}
-            self._group_sent.clear()
+        self._paused = {chat: until for chat, until in self._paused.items() if until > now}
+        if len(self._group_sent) > _GROUPS:
+            self._group_sent = {c: sent for c, sent in self._group_sent.items() if sent[-1] + _GROUP_SECONDS > now}
         until = self._paused.get(address.chat, 0.0)
         if address.group:
-            sent = self._group_sent.setdefault(address.chat, deque(maxlen=_GROUP_RATE))
-            if len(sent) == _GROUP_RATE:
+            sent = self._group_sent.get(address.chat)
+            if sent is not None and len(sent) == _GROUP_RATE:
                 until = max(until, sent[0] + _GROUP_SECONDS)
         return until - now
 
     async def _send(self, item: Outbound, address: Address, parcel: Parcel) -> None:
         now = self._clock()
         if address.group:
-            self._group_sent[address.chat].append(time.monotonic())
+            self._group_sent.setdefault(address.chat, deque(maxlen=_GROUP_RATE)).append(time.monotonic())
         try:
             await self._hand_over(address, parcel)
         except (Forbidden, BadRequest) as error:
@@ -280,9 +276,13 @@ class Outbox:
 
     async def _hand_over(self, address: Address, parcel: Parcel) -> None:
         try:
-            await self._post(address, parcel)
-        except ChatMigrated as moved:  # a group became a supergroup: same people, another number
-            await self._post(replace(address, chat=moved.new_chat_id, thread=0, quote=False), parcel)
+            async with asyncio.timeout(self._patience):
+                try:
+                    await self._post(address, parcel)
+                except ChatMigrated as moved:  # a group became a supergroup: same people, another number
+                    await self._post(replace(address, chat=moved.new_chat_id, thread=0, quote=False), parcel)
+        except TimeoutError as error:
+            raise TimedOut from error
 
     async def _post(self, address: Address, parcel: Parcel) -> None:
         rows = [[InlineKeyboardButton(b.label, callback_data=b.data) for b in row] for row in parcel.rows]
