@@ -22,10 +22,12 @@ from pathlib import Path
 from rapidfuzz import fuzz
 from sqlalchemy import Connection, Engine, RowMapping
 
+from knowledge import analysis, answered, store, topics
 from knowledge import organs as organ_matching
-from knowledge import store, topics
+from knowledge.answered import SURE, ApprovedAnswer, Bank, NoSuchAnswer, holding, item_of
 from knowledge.catalogue import passages_of, read_catalogues
 from knowledge.errors import ClassifiedDocument, IndexUnavailable, KnowledgeError, UnknownDocument
+from knowledge.facets import count as facet_counts
 from knowledge.index import IndexedPassage, PassageIndex
 from knowledge.lexicon import Lexicon
 from knowledge.lexicon import shipped as shipped_lexicon
@@ -34,7 +36,10 @@ from knowledge.model import (
     DisclosureAttribute,
     DocumentKind,
     DocumentLink,
+    Facet,
+    Filters,
     Finding,
+    Hit,
     IngestOutcome,
     IngestStatus,
     LibraryState,
@@ -86,6 +91,7 @@ class Shelf:
         self._links: dict[str, Links] = {}
         self._guides: dict[str, tuple[Passage, ...]] = {}
         self._vocabulary: Vocabulary | None = None
+        self._bank = Bank(())
 
     def refresh(self) -> None:
         """Notice what other processes have changed; cheap when nothing has."""
@@ -102,6 +108,7 @@ class Shelf:
                 self._organs = store.read_organs(connection)
                 self._passages, self._links, self._guides = {}, {}, {}
                 self._vocabulary = None
+                self._bank = Bank(holding(answered.everything(connection), documents))
                 self._version, self._day = version, today
 
     def fetch(self, ids: Sequence[str]) -> dict[str, ShelvedPassage]:
@@ -147,6 +154,12 @@ class Shelf:
             titles = [title for _, title, _ in self._titles]
             known = self._vocabulary = library_vocabulary(lexicon, titles, self._organs, index.frequencies)
         return known
+
+    def approved(self, question: str) -> tuple[ApprovedAnswer, ShelvedPassage] | None:
+        """What staff have approved as the answer to nearly the same question."""
+        answer = self._bank.nearest(question)
+        shelved = self.fetch([answer.passage]).get(answer.passage) if answer is not None else None
+        return (answer, shelved) if answer is not None and shelved is not None else None
 
     def guide(self, document: str) -> tuple[Passage, ...]:
         """All passages of an open document in order, empty for one that citizens may not see."""
@@ -671,12 +684,70 @@ class Library:
         )
         if understood.stated and not finding.hits:
             finding = self._searcher.find(replace(question, text=text), expanded=understood.expanded)
+        if not question.filters.described():
+            finding = self._with_approved(finding, text, question.limit)
         return replace(
             finding,
             query=question.text,
             corrected=understood.corrected,
             organs=organ_matching.match(text, self._shelf.organs()),
         )
+
+    def _with_approved(self, finding: Finding, text: str, limit: int) -> Finding:
+        """The item that staff have approved for this very question stands first."""
+        found = self._shelf.approved(text)
+        if found is None:
+            return finding
+        answer, shelved = found
+        own = next((hit for hit in finding.hits if hit.passage.id == answer.passage), None)
+        if own is None:
+            best = finding.hits[0].score if finding.hits else 0.0
+            own = Hit(shelved.passage, shelved.document, best)
+        others = (hit for hit in finding.hits if hit.passage.id != answer.passage)
+        return replace(
+            finding,
+            hits=(own, *others)[: max(limit, 1)],
+            confidence=max(finding.confidence, SURE),
+            suggestions=(),
+            approved_answer=str(answer.id),
+        )
+
+    def approve_answer(self, question: str, document: str, locator: str = "", *, by: str = "") -> ApprovedAnswer:
+        """Staff say that this item answers this question (and nearly the same ones) from now on.
+
+        Raises ``UnknownDocument`` for what citizens may not see, ``NoSuchAnswer`` where no single item is named.
+        """
+        text = " ".join(question.split())
+        if not analysis.question_terms(text):
+            raise NoSuchAnswer("the question holds no words to recognise it by; write it as a citizen would")
+        found, passages = self.open_document(document)
+        with self._writer.begin() as connection:
+            kept = answered.add(connection, text, found, item_of(passages, locator), by)
+            store.bump_version(connection)
+        return kept
+
+    def approved_answers(self) -> list[tuple[ApprovedAnswer, bool]]:
+        """Every approved answer, and whether it holds at present (False: its document has changed or is not open)."""
+        self._shelf.refresh()
+        documents = {d.id: d for d in self._shelf.documents()}
+        with self._engine.connect() as connection:
+            known = answered.everything(connection)
+        holds = {answer.id for answer in holding(known, documents)}
+        return [(answer, answer.id in holds) for answer in known]
+
+    def forget_answer(self, answer: int) -> None:
+        """Take an approved answer back. Raises ``NoSuchAnswer``."""
+        with self._writer.begin() as connection:
+            if not answered.remove(connection, answer):
+                raise NoSuchAnswer(f"no approved answer {answer}; see: bianmin answered list")
+            store.bump_version(connection)
+
+    def facets(self, filters: Filters | None = None, finding: Finding | None = None) -> tuple[Facet, ...]:
+        """要素 of the open documents under ``filters``; of the documents found where a ``finding`` is given."""
+        if finding is not None:
+            return facet_counts({h.document.id: h.document for h in finding.hits}.values())
+        self._shelf.refresh()
+        return facet_counts(self._shelf.documents(), filters)
 
     def _understanding(self, question: Question) -> Understood:
         """The question in the library's words; an organ's documents are named one by one, for some have joint issuers."""

@@ -137,6 +137,20 @@ events = Table(
     Index("ix_library_events_document", "document"),
 )
 
+answered = Table(
+    "answered_questions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("question", Text, nullable=False),
+    Column("document", String(48), nullable=False),
+    Column("version", Integer, nullable=False),  # of the document, as staff have seen it
+    Column("passage", String(60), nullable=False),
+    Column("locator", Text, nullable=False),
+    Column("approved_at", String(40), nullable=False),
+    Column("approved_by", Text, nullable=False),
+    Index("ix_answered_questions_document", "document"),
+)
+
 crawl_runs = Table(
     "crawl_runs",
     metadata,
