@@ -25,8 +25,11 @@ from bot.channels import telegram, telegram_outbox, web, wechat
 from bot.channels.mailbox import Mailbox
 from bot.config import Settings
 from bot.database import migrate, open_engine
+from bot.errors import ConfigError
 from bot.reception import Limits, Manner, Reception
+from knowledge import lexicon
 from knowledge.index.engines import open_index
+from knowledge.lexicon import Lexicon
 from knowledge.library import Library
 from knowledge.semantic import SemanticIndex, open_model
 from register import privacy
@@ -80,6 +83,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
         originals=folder / "originals",
         personal_data=guarded_personal_data,
         semantic=semantic_stage(settings),
+        lexicon=own_lexicon(settings),
         today=today,
     )
     office = office_info(settings)
@@ -102,6 +106,15 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     manners = {Channel.TELEGRAM: Manner(telegram_outbox.understood, telegram_outbox.outgoing)}
     reception = Reception(book, library, composer, context, limits, screen, manners)
     return House(settings, engine, seal, book, library, composer, reception)
+
+
+def own_lexicon(settings: Settings) -> Lexicon:
+    """The dictionary of lay words, with the office's own laid over it. Raises ``ConfigError`` naming file and line."""
+    own = settings.answers.lexicon
+    try:
+        return lexicon.load(Path(own) if own else None)
+    except lexicon.BadLexicon as error:
+        raise ConfigError(f"[answers] lexicon: {error}") from error
 
 
 def semantic_stage(settings: Settings) -> SemanticIndex | None:
