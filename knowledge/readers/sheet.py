@@ -2,7 +2,7 @@
 
 Merged cells are written out (down: repeated in each row, across: given once), a head of two rows becomes one
 (「公开对象/全社会」), and a title above the table or a note below it becomes a paragraph. Hidden sheets, rows and columns
-are left out: what the office does not show is not published here. ``openpyxl`` reads the cells, one row at a time.
+are left out: what the office does not show is not published here. Sheets are parsed row by row.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
-import openpyxl
-from openpyxl.utils import range_boundaries
+from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format
+from openpyxl.utils import column_index_from_string, range_boundaries
+from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
 
 from knowledge.errors import DocumentTooLarge, EmptyDocument, UnreadableDocument
 from knowledge.readers.container import Package, attribute, local, named_errors
@@ -25,17 +26,25 @@ from knowledge.readers.raw import Block, BlockKind, RawDocument
 from knowledge.readers.text import decode
 
 MAX_COLUMNS = 256
+MAX_ROWS = 1_048_576
 MAX_CELLS = 2_000_000
-_SPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_SHAPE_TAGS = tuple(f"{{{_SPACE}}}{name}" for name in ("row", "col", "mergeCell"))
+_SPACES = (
+    "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+    "http://purl.oclc.org/ooxml/spreadsheetml/main",
+)
+_SHEET_TAGS = tuple(f"{{{space}}}{name}" for space in _SPACES for name in ("row", "col", "mergeCell"))
+_TEXT_TAGS = tuple(f"{{{space}}}si" for space in _SPACES)
 _NOTE = re.compile(r"^\s*(?:注|备注|说明|填[表报]说明|附注|填[表报]人|制表|联系人|审核人)\s*[：:１1]?")
 _DEFAULT_NAME = re.compile(r"^(?:sheet|工作表|表)\s*\d*$", re.I)
+_RANGE = re.compile(r"[A-Z]{1,3}\d{1,7}:[A-Z]{1,3}\d{1,7}$")
+_PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
 
 
 @dataclass(slots=True)
-class _Shape:
-    """What a sheet says of its form; rows and columns count from 1."""
+class _Sheet:
+    """One sheet as stored; rows and columns count from 1."""
 
+    rows: list[list[str]] = field(default_factory=list)
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: set[int] = field(default_factory=set)
     merged: list[tuple[int, int, int, int]] = field(
@@ -43,17 +52,20 @@ class _Shape:
     )  # first column, first row, last column, last row
 
 
+@dataclass(slots=True)
+class _Book:
+    """What the cells of all sheets refer to."""
+
+    texts: list[str] = field(default_factory=list)
+    formats: list[str] = field(default_factory=list)  # number format by cell style
+    epoch: datetime = CALENDAR_WINDOWS_1900
+    cells: int = 0
+
+
 def read_xlsx(path: Path) -> RawDocument:
     """Read an ``.xlsx`` file. Raises ``UnreadableDocument``, ``DocumentTooLarge`` and ``EmptyDocument``."""
-    with named_errors(path.name, "Excel workbook"):
-        with Package(path) as package:
-            package.check_xml()
-            shapes = _shapes(package)
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-        try:
-            return _read(book, shapes, path.name)
-        finally:
-            book.close()
+    with named_errors(path.name, "Excel workbook"), Package(path) as package:
+        return _read(package)
 
 
 def read_csv(path: Path) -> RawDocument:
@@ -64,110 +76,180 @@ def read_csv(path: Path) -> RawDocument:
         lines = list(csv.reader(io.StringIO(text), delimiter=delimiter))
     if sum(map(len, lines)) > MAX_CELLS:
         raise DocumentTooLarge(f"{path.name} has more than {MAX_CELLS} cells; split it")
-    blocks = list(_blocks([[cell.strip() for cell in line] for line in lines], _Shape()))
+    blocks = list(_blocks(_Sheet(rows=[[cell.strip() for cell in line] for line in lines])))
     if not blocks:
         raise EmptyDocument(f"{path.name} holds no rows; check that the right file was saved")
     return RawDocument(tuple(blocks), "csv", warnings=warnings)
 
 
-def _shapes(package: Package) -> dict[str, _Shape]:
-    """Form of each sheet, by its name."""
+def _read(package: Package) -> RawDocument:
     main = next((part for kind, part in package.relations("").values() if kind == "officeDocument" and part), "")
     main = main or package.find("xl/workbook.xml")
     if not main:
         raise UnreadableDocument(f"{package.name} holds no Excel workbook; open it and save it again as .xlsx")
     parts = package.relations(main)
-    shapes: dict[str, _Shape] = {}
-    for sheet in package.parse(main).iter():
-        if local(sheet) != "sheet":
-            continue
-        part = parts.get(attribute(sheet, "id"), ("", ""))[1]
-        if part:
-            shapes[attribute(sheet, "name")] = _shape(package, part)
-    return shapes
-
-
-def _shape(package: Package, part: str) -> _Shape:
-    shape, row = _Shape(), 0
-    for element in package.elements(part, _SHAPE_TAGS):
-        kind = local(element)
-        if kind == "row":
-            number = element.get("r", "")
-            row = int(number) if number.isdecimal() and len(number) < 9 else row + 1
-            if element.get("hidden") in ("1", "true"):
-                shape.hidden_rows.add(row)
-            element.clear()
-            while element.getprevious() is not None:
-                del element.getparent()[0]
-        elif kind == "col" and element.get("hidden") in ("1", "true"):
-            first, last = (min(int(element.get(name, "0")), MAX_COLUMNS) for name in ("min", "max"))
-            shape.hidden_columns |= set(range(first, last + 1))
-        elif kind == "mergeCell" and len(shape.merged) < 100_000:
-            shape.merged.append(range_boundaries(element.get("ref", "")))
-    return shape
-
-
-def _read(book: Any, shapes: dict[str, _Shape], name: str) -> RawDocument:
+    book = _Book()
+    for kind, part in parts.values():
+        if kind == "sharedStrings" and part:
+            book.texts = list(_shared_texts(package, part))
+        elif kind == "styles" and part:
+            book.formats = list(_formats(package.parse(part)))
     sheets: list[tuple[str, list[Block]]] = []
-    hidden, cells = False, 0
-    for sheet in book.worksheets:
-        if sheet.sheet_state != "visible":
+    hidden = False
+    for element in package.parse(main).iter():
+        if local(element) == "workbookPr" and element.get("date1904") in ("1", "true"):
+            book.epoch = CALENDAR_MAC_1904
+        if local(element) != "sheet":
+            continue
+        if element.get("state", "visible") != "visible":
             hidden = True
             continue
-        shape = shapes.get(sheet.title, _Shape())
-        hidden = hidden or bool(shape.hidden_rows or shape.hidden_columns)
-        sheet.reset_dimensions()
-        rows: list[list[str]] = []
-        for row in sheet.iter_rows(max_col=MAX_COLUMNS):
-            values = [_shown(cell) for cell in row]
-            while values and not values[-1]:
-                values.pop()
-            cells += len(values) + 1
-            if cells > MAX_CELLS:
-                raise DocumentTooLarge(f"{name} has more than {MAX_CELLS} cells; split it")
-            rows.append(values)
-        blocks = list(_blocks(rows, shape))
+        part = parts.get(attribute(element, "id"), ("", ""))[1]
+        if not part:
+            continue
+        sheet = _sheet(package, part, book)
+        hidden = hidden or bool(sheet.hidden_rows or sheet.hidden_columns)
+        blocks = list(_blocks(sheet))
         if blocks:
-            sheets.append((sheet.title, blocks))
+            sheets.append((element.get("name", ""), blocks))
     if not sheets:
-        raise EmptyDocument(f"{name} holds no visible rows; check that the right file was saved")
+        raise EmptyDocument(f"{package.name} holds no visible rows; check that the right file was saved")
     found: list[Block] = []
     for title, blocks in sheets:
-        if len(sheets) > 1 and not _DEFAULT_NAME.match(title):
+        if len(sheets) > 1 and title and not _DEFAULT_NAME.match(title):
             found.append(Block(title, BlockKind.HEADING, level=1))
         found += blocks
     warnings = ("hidden sheets, rows or columns were left out",) if hidden else ()
     return RawDocument(tuple(found), "xlsx", warnings=warnings)
 
 
-def _shown(cell: Any) -> str:
+def _shared_texts(package: Package, part: str) -> Iterator[str]:
+    for element in package.elements(part, _TEXT_TAGS):
+        yield _text_of(element)
+        _forget(element)
+
+
+def _text_of(element: Any) -> str:
+    """Runs of a cell's text, without the reading marks above them (rPh)."""
+    pieces = []
+    for child in element:
+        name = local(child)
+        if name == "t":
+            pieces.append(child.text or "")
+        elif name == "r":
+            pieces.append("".join(part.text or "" for part in child if local(part) == "t"))
+    return "".join(pieces).strip()
+
+
+def _forget(element: Any) -> None:
+    """Free what was read of a part."""
+    element.clear()
+    parent = element.getparent()
+    while parent is not None and element.getprevious() is not None:
+        del parent[0]
+
+
+def _formats(root: Any) -> Iterator[str]:
+    own = {
+        element.get("numFmtId"): element.get("formatCode", "") for element in root.iter() if local(element) == "numFmt"
+    }
+    for element in root:
+        if local(element) == "cellXfs":
+            for style in element:
+                number = style.get("numFmtId", "0")
+                known = BUILTIN_FORMATS.get(int(number), "") if number.isdecimal() and len(number) < 6 else ""
+                chinese_date = number.isdecimal() and (27 <= int(number[:4]) <= 36 or 50 <= int(number[:4]) <= 58)
+                yield own.get(number) or ("yyyy-mm-dd" if chinese_date else known)
+
+
+def _sheet(package: Package, part: str, book: _Book) -> _Sheet:
+    sheet = _Sheet()
+    for element in package.elements(part, _SHEET_TAGS):
+        kind = local(element)
+        if kind == "row":
+            _take_row(element, sheet, book, package.name)
+            _forget(element)
+        elif kind == "col" and element.get("hidden") in ("1", "true"):
+            first, last = (_whole(element.get(name)) for name in ("min", "max"))
+            sheet.hidden_columns |= set(range(max(first, 1), min(last, MAX_COLUMNS) + 1))
+        elif kind == "mergeCell" and len(sheet.merged) < 100_000 and _RANGE.match(element.get("ref", "")):
+            sheet.merged.append(range_boundaries(element.get("ref")))
+    return sheet
+
+
+def _whole(text: str | None) -> int:
+    return int(text) if text and re.fullmatch(r"\d{1,8}", text) else 0
+
+
+def _take_row(element: Any, sheet: _Sheet, book: _Book, name: str) -> None:
+    number = _whole(element.get("r")) or len(sheet.rows) + 1
+    if number > MAX_ROWS:
+        return
+    if element.get("hidden") in ("1", "true"):
+        sheet.hidden_rows.add(number)
+    cells: list[str] = []
+    for cell in element:
+        place = _PLACE.match(cell.get("r", ""))
+        column = column_index_from_string(place[1]) if place else len(cells) + 1
+        if column <= MAX_COLUMNS:
+            cells.extend([""] * (column - len(cells)))
+            cells[column - 1] = _shown(cell, book)
+    while cells and not cells[-1]:
+        cells.pop()
+    if not cells:
+        return
+    book.cells += len(cells) + max(number - len(sheet.rows), 1)
+    if book.cells > MAX_CELLS:
+        raise DocumentTooLarge(f"{name} has more than {MAX_CELLS} cells; split it")
+    sheet.rows.extend([] for _ in range(number - len(sheet.rows)))
+    sheet.rows[number - 1] = cells
+
+
+def _shown(cell: Any, book: _Book) -> str:
     """A cell as the sheet shows it; errors of formulas are nothing."""
-    value = cell.value
-    if value is None:
+    kind = cell.get("t", "n")
+    value = ""
+    for child in cell:
+        name = local(child)
+        if name == "v":
+            value = child.text or ""
+        elif name == "is":
+            return _text_of(child)
+    if kind == "s":
+        place = _whole(value)
+        return book.texts[place] if place < len(book.texts) and value else ""
+    if kind == "b":
+        return "是" if value == "1" else "否"
+    if kind == "e":
         return ""
-    if isinstance(value, bool):
-        return "是" if value else "否"
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d" if value.time() == time() else "%Y-%m-%d %H:%M")
-    if isinstance(value, date | time | timedelta):
-        return str(value)
-    if isinstance(value, int | float):
-        if "%" in (getattr(cell, "number_format", "") or ""):
-            return f"{value * 100:.10g}%"
-        return f"{value:.15g}"
-    text = str(value).strip()
-    return "" if text.startswith("#") and text.endswith(("!", "?", "/A")) and text.isascii() else text
+    if kind != "n" or not value:
+        return value.strip()
+    style = _whole(cell.get("s"))
+    return _number(value, book.formats[style] if style < len(book.formats) else "", book.epoch)
 
 
-def _blocks(rows: Sequence[Sequence[str]], shape: _Shape) -> Iterator[Block]:
+def _number(value: str, form: str, epoch: datetime) -> str:
+    try:
+        number = float(value)
+        if form and is_date_format(form):
+            moment = from_excel(number, epoch)
+            if isinstance(moment, datetime):
+                return moment.strftime("%Y-%m-%d" if moment.time() == time() else "%Y-%m-%d %H:%M")
+            return str(moment)
+    except (ValueError, OverflowError):
+        return value.strip()
+    return f"{number * 100:.10g}%" if "%" in form else f"{number:.15g}"
+
+
+def _blocks(sheet: _Sheet) -> Iterator[Block]:
     """Title lines, the table's rows with one head, and the notes below."""
-    lines = _written_out(rows, shape)
+    lines = _written_out(sheet)
     width = max(map(len, lines), default=0)
-    kept = [column for column in range(width) if column + 1 not in shape.hidden_columns]
+    kept = [column for column in range(width) if column + 1 not in sheet.hidden_columns]
     table: list[tuple[str, ...]] = []
     for number, line in enumerate(lines, 1):
         cells = tuple(line[column] if column < len(line) else "" for column in kept)
-        if number not in shape.hidden_rows and any(cells):
+        if number not in sheet.hidden_rows and any(cells):
             table.append(cells)
     used = [column for column in range(len(kept)) if any(cells[column] for cells in table)]
     table = [tuple(cells[column] for column in used) for cells in table]
@@ -186,11 +268,11 @@ def _blocks(rows: Sequence[Sequence[str]], shape: _Shape) -> Iterator[Block]:
         yield Block(_only(cells))
 
 
-def _written_out(rows: Sequence[Sequence[str]], shape: _Shape) -> list[list[str]]:
+def _written_out(sheet: _Sheet) -> list[list[str]]:
     """Cells merged downwards are repeated; the rest of a cell merged across stays empty."""
-    lines = [list(row) for row in rows]
+    lines = [list(row) for row in sheet.rows]
     spent = 0
-    for left, top, _right, bottom in shape.merged:
+    for left, top, _right, bottom in sheet.merged:
         if bottom <= top or top > len(lines) or left > MAX_COLUMNS:
             continue
         value = lines[top - 1][left - 1] if left <= len(lines[top - 1]) else ""
