@@ -268,6 +268,7 @@ class Outbox:
             await self._record(item, "unreachable", next_try(item.attempts, parcel.asked_at, now), described(error))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             # A 2xx whose body the library cannot read: Telegram has taken the message.
+            self._up()
             log.warning("outbound %d was taken, but the Bot API's answer is odd: %s", item.id, described(error))
             await self._record(item, "sent")
         else:
