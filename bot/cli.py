@@ -29,7 +29,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from bot import library_commands, mailbox_commands
+from bot import archives, library_commands, mailbox_commands, question_commands
 from bot.app import House, asgi, build, health, make_composer, office_info, poll_telegram
 from bot.channels import telegram
 from bot.channels.api import finding_json, reply_json
@@ -173,19 +173,19 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _ingest(args: argparse.Namespace, settings: Settings) -> int:
-    files = _files(args.paths)
+    files, refused = archives.opened(_files(args.paths), settings.data.folder / "unpacked")
     manifest = library_commands.manifest_of(args.manifest)
     attribute = DisclosureAttribute(args.attribute) if args.attribute else None
     house = build(settings)
     try:
-        outcomes = _take_in(house, files, attribute, args.publish, manifest.of if manifest else None)
+        outcomes = refused + _take_in(house, files, attribute, args.publish, manifest.of if manifest else None)
     finally:
         house.close()
     rejected = sum(o.status is IngestStatus.REJECTED for o in outcomes)
     _emit(args, [outcome_json(o) for o in outcomes], map(_outcome_line, outcomes))
     counts = ", ".join(f"{sum(o.status is s for o in outcomes)} {s.value}" for s in IngestStatus)
     waiting = sum(bool(o.document and o.document.held) for o in outcomes)
-    err.print(f"{len(files)} files: {counts}; {waiting} wait for staff")
+    err.print(f"{len(outcomes)} files: {counts}; {waiting} wait for staff")
     return 1 if rejected or (manifest and manifest.bad) else 0
 
 
@@ -340,7 +340,7 @@ def _filters(args: argparse.Namespace) -> Filters:
 def _search(args: argparse.Namespace, settings: Settings) -> int:
     house = build(settings)
     try:
-        finding = house.library.ask(Question(args.text, _filters(args), args.limit))
+        finding = house.library.ask(Question(args.text, _filters(args), args.limit), facets=args.facets)
     finally:
         house.close()
     lines = [
@@ -348,9 +348,12 @@ def _search(args: argparse.Namespace, settings: Settings) -> int:
         f"   {h.passage.text[:120]}"
         for n, h in enumerate(finding.hits, 1)
     ]
+    if finding.corrected:
+        lines.insert(0, f"understood as: {finding.corrected}")
+    lines += [f"{facet.name}: {facet.value} ({facet.count})" for facet in finding.facets]
     record = finding.record
     lines.append(f"{record.scope_documents} documents, {record.scope_passages} passages, as of {record.as_of}")
-    _emit(args, finding_json(finding), lines)
+    _emit(args, finding_json(finding, facets=args.facets), lines)
     return 0
 
 
@@ -495,6 +498,14 @@ def _claim(host: str, port: int) -> None:
 
 def _mailbox(args: argparse.Namespace, settings: Settings) -> int:
     return mailbox_commands.run(args, settings, lambda value, lines: _emit(args, value, lines))
+
+
+def _lexicon(args: argparse.Namespace, settings: Settings) -> int:
+    return question_commands.run_lexicon(args, settings, _emitter(args))
+
+
+def _answered(args: argparse.Namespace, settings: Settings) -> int:
+    return question_commands.run_answered(args, settings, _emitter(args))
 
 
 def _wechat_menu(args: argparse.Namespace, settings: Settings) -> int:
@@ -837,6 +848,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--audience")
     sub.add_argument("--kind", choices=[k.value for k in DocumentKind])
     sub.add_argument("--validity", choices=[v.value for v in Validity])
+    sub.add_argument("--facets", action="store_true", help="also count what was found by 要素")
+
+    question_commands.lexicon_arguments(command("lexicon", _lexicon, "check the dictionary of what people say"))
+    question_commands.answered_arguments(
+        command("answered", _answered, "questions whose answer staff have approved: answered add|list|remove")
+    )
 
     sub = command("ask", _ask, "ask as a citizen would")
     sub.add_argument("text")

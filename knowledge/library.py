@@ -27,7 +27,7 @@ from knowledge import organs as organ_matching
 from knowledge.answered import SURE, ApprovedAnswer, Bank, NoSuchAnswer, holding, item_of
 from knowledge.catalogue import passages_of, read_catalogues
 from knowledge.errors import ClassifiedDocument, IndexUnavailable, KnowledgeError, UnknownDocument
-from knowledge.facets import count as facet_counts
+from knowledge.facets import issuers
 from knowledge.index import IndexedPassage, PassageIndex
 from knowledge.lexicon import Lexicon
 from knowledge.lexicon import shipped as shipped_lexicon
@@ -36,7 +36,6 @@ from knowledge.model import (
     DisclosureAttribute,
     DocumentKind,
     DocumentLink,
-    Facet,
     Filters,
     Finding,
     Hit,
@@ -57,13 +56,14 @@ from knowledge.readers import read
 from knowledge.search import Searcher, ShelvedPassage
 from knowledge.semantic import SemanticIndex
 from knowledge.structure import Citation, ParsedDocument, parse
-from knowledge.understanding import Understood, understand
+from knowledge.understanding import understand
 from knowledge.vocabulary import Vocabulary, library_vocabulary
 
 log = logging.getLogger(__name__)
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{2,39}")
 _BATCH = 50
+_NO_DOCUMENT = "-"  # an id that no document has
 Links = tuple[tuple[LinkKind, PolicyDocument, bool], ...]
 _RULINGS = {LinkKind.REPEALS: Validity.REPEALED, LinkKind.AMENDS: Validity.AMENDED}
 MAX_BYTES = 50 * 1024 * 1024
@@ -674,24 +674,37 @@ class Library:
 
     # --- out -----------------------------------------------------------------------------------------------------
 
-    def ask(self, question: Question) -> Finding:
-        """What has been published on a question: ranked passages, how sure we are, the record, who handles it."""
+    def ask(self, question: Question, *, facets: bool = False) -> Finding:
+        """What has been published on a question: ranked passages, how sure we are, the record, who handles it.
+
+        ``facets`` adds how many of the documents found carry each value of the elements.
+        """
         self._shelf.refresh()
-        understood = self._understanding(question)
-        text = understood.text
-        finding = self._searcher.find(
-            replace(question, text=text, filters=understood.filters), expanded=understood.expanded
-        )
+        organs = self._shelf.organs()
+        vocabulary = self._shelf.vocabulary(self._lexicon, self._index)
+        understood = understand(question.text, self._lexicon, vocabulary, organs, question.filters)
+        text, wanted = understood.text, understood.filters
+        finding = self._find(question, text, wanted, understood.expanded, facets)
         if understood.stated and not finding.hits:
-            finding = self._searcher.find(replace(question, text=text), expanded=understood.expanded)
+            wanted = question.filters
+            finding = self._find(question, text, wanted, understood.expanded, facets)
         if not question.filters.described():
             finding = self._with_approved(finding, text, question.limit)
         return replace(
             finding,
             query=question.text,
+            record=replace(finding.record, query=question.text, filters=wanted.described()),
             corrected=understood.corrected,
-            organs=organ_matching.match(text, self._shelf.organs()),
+            organs=organ_matching.match(text, organs),
         )
+
+    def _find(self, question: Question, text: str, filters: Filters, expanded: Sequence[str], facets: bool) -> Finding:
+        """The search itself. An organ's documents are named one by one, for some have several issuers."""
+        if filters.organ:
+            own = [d.id for d in self._shelf.documents() if filters.organ in issuers(d)]
+            ids = tuple(i for i in own if not filters.documents or i in filters.documents)
+            filters = replace(filters, organ="", documents=ids or (_NO_DOCUMENT,))
+        return self._searcher.find(replace(question, text=text, filters=filters), expanded=expanded, facets=facets)
 
     def _with_approved(self, finding: Finding, text: str, limit: int) -> Finding:
         """The item that staff have approved for this very question stands first."""
@@ -741,26 +754,6 @@ class Library:
             if not answered.remove(connection, answer):
                 raise NoSuchAnswer(f"no approved answer {answer}; see: bianmin answered list")
             store.bump_version(connection)
-
-    def facets(self, filters: Filters | None = None, finding: Finding | None = None) -> tuple[Facet, ...]:
-        """要素 of the open documents under ``filters``; of the documents found where a ``finding`` is given."""
-        if finding is not None:
-            return facet_counts({h.document.id: h.document for h in finding.hits}.values())
-        self._shelf.refresh()
-        return facet_counts(self._shelf.documents(), filters)
-
-    def _understanding(self, question: Question) -> Understood:
-        """The question in the library's words; an organ's documents are named one by one, for some have joint issuers."""
-        organs = self._shelf.organs()
-        vocabulary = self._shelf.vocabulary(self._lexicon, self._index)
-        understood = understand(question.text, self._lexicon, vocabulary, organs, question.filters)
-        wanted = understood.filters
-        if understood.stated and wanted.organ:
-            ids = tuple(d.id for d in self._shelf.documents() if wanted.organ in d.issuer)
-            return replace(
-                understood, filters=replace(wanted, organ="" if ids else question.filters.organ, documents=ids)
-            )
-        return understood
 
     def documents(self, *, staff: bool = False) -> list[PolicyDocument]:
         """Published documents, or all of them for staff, newest first."""

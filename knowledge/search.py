@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -13,8 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from knowledge import analysis, ranking
+from knowledge.facets import count
 from knowledge.index import Candidate, IndexFilter, PassageIndex
-from knowledge.model import Facet, Feature, Filters, Finding, Hit, Passage, PolicyDocument, Question, SearchRecord
+from knowledge.model import Feature, Filters, Finding, Hit, Passage, PolicyDocument, Question, SearchRecord
 from knowledge.references import Reference, Registry
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class Searcher:
             confidence=sure,
             record=record,
             suggestions=suggestions,
-            facets=_facets(judged.shelved) if facets else (),
+            facets=count({s.document.id: s.document for s in judged.shelved}.values()) if facets else (),
         )
         return finding, judged
 
@@ -301,26 +301,4 @@ def _admits(where: IndexFilter, document: PolicyDocument) -> bool:
         and (not where.audiences or document.audience in where.audiences)
         and (not where.year or year == where.year)
         and (not where.documents or document.id in where.documents)
-    )
-
-
-def _facets(shelved: Sequence[ShelvedPassage]) -> tuple[Facet, ...]:
-    documents = {s.document.id: s.document for s in shelved}
-    counts: Counter[tuple[str, str]] = Counter()
-    for document in documents.values():
-        counts.update(
-            (name, value)
-            for name, value in (
-                ("kind", document.kind.value),
-                ("organ", document.issuer),
-                ("year", str(document.written_on.year) if document.written_on else ""),
-                ("topic", document.topic),
-                ("audience", document.audience),
-                ("validity", document.validity.value),
-            )
-            if value
-        )
-    return tuple(
-        Facet(name, value, count)
-        for (name, value), count in sorted(counts.items(), key=lambda i: (i[0][0], -i[1], i[0][1]))
     )

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import wraps
+from functools import partial, wraps
 from typing import TypeVar
 
 import anyio.to_thread
@@ -71,8 +71,11 @@ def reply_json(entry: int, reply: Reply) -> dict[str, object]:
     }
 
 
-def finding_json(finding: Finding) -> dict[str, object]:
-    """The contract's search result: hits best first, whole passages as ``quote``, and the search record."""
+def finding_json(finding: Finding, *, facets: bool = False) -> dict[str, object]:
+    """The contract's search result: hits best first, whole passages as ``quote``, and the search record.
+
+    ``facets`` adds the counts by 要素.
+    """
     record = finding.record
     return {
         "query": finding.query,
@@ -93,6 +96,8 @@ def finding_json(finding: Finding) -> dict[str, object]:
         "confidence": finding.confidence,
         "corrected": finding.corrected,
         "suggestions": list(finding.suggestions),
+        "approved_answer": finding.approved_answer,
+        **({"facets": [asdict(facet) for facet in finding.facets]} if facets else {}),
     }
 
 
@@ -106,6 +111,7 @@ def filters_from(fields: Mapping[str, str]) -> Filters:
         year=int(year) if year else None,
         number=clean_text(fields.get("number", "")),
         topic=clean_text(fields.get("topic", "")),
+        audience=clean_text(fields.get("audience", "")),
         kind=_member(DocumentKind, fields.get("kind", ""), "kind"),
         validity=_member(Validity, fields.get("validity", ""), "validity"),
     )
@@ -155,8 +161,10 @@ def api_routes(settings: Settings, reception: Reception, library: Library, limit
         if not (wanted.isascii() and wanted.isdigit() and 1 <= int(wanted[:6]) <= MAX_HITS):
             raise WebError(422, "bad_limit", f"limit 应是 1 到 {MAX_HITS} 之间的整数。")
         question = Question(query, filters_from(request.query_params), int(wanted))
-        finding = await anyio.to_thread.run_sync(library.ask, question)
-        return JSONResponse(finding_json(finding))
+        facets = request.query_params.get("facets", "") in ("1", "true")
+        ask_library = partial(library.ask, facets=True) if facets else library.ask
+        finding = await anyio.to_thread.run_sync(ask_library, question)
+        return JSONResponse(finding_json(finding, facets=facets))
 
     @_errors_as_json
     async def describe(request: Request) -> Response:

@@ -68,7 +68,7 @@ class Library(Protocol):
         """Counts and the as-of date."""
         ...
 
-    def ask(self, question: Question, /) -> Finding:
+    def ask(self, question: Question, /, *, facets: bool = False) -> Finding:
         """Search the published passages."""
         ...
 

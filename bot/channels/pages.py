@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -20,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 import templates
 from bot.config import Settings
+from knowledge import facets
 from knowledge.model import DocumentKind, Filters, Hit, LinkKind, Passage, PolicyDocument, Validity
 from register.inquiry import Reply
 
@@ -268,11 +268,6 @@ class Card:
         return paragraphs(reply.lead if reply.lead and drawn else reply.text or reply.lead)
 
 
-def issuers(document: PolicyDocument) -> list[str]:
-    """The issuing organs, one each; joint issuers are parted by a space or a comma."""
-    return [name for name in re.split(r"[、，,\s]+", document.issuer) if name]
-
-
 # ---- a document -------------------------------------------------------------------------------------------
 
 
@@ -385,7 +380,7 @@ def _red_head(document: PolicyDocument) -> tuple[str, ...]:
     """发文机关标志, a line for each issuer; only an official document with a 文号 has one (GB/T 9704 7.2.4)."""
     if document.kind is not DocumentKind.POLICY or "〔" not in document.number:
         return ()
-    return tuple(issuers(document))
+    return facets.issuers(document)
 
 
 def _own_title(document: PolicyDocument) -> str:
@@ -439,29 +434,19 @@ _FIELDS = ("topic", "organ", "year", "kind", "validity")
 _NAMES = {"topic": "领域", "organ": "发文机关", "year": "年份", "kind": "种类", "validity": "效力"}
 
 
-def elements(document: PolicyDocument, name: str) -> list[str]:
-    """The values of one filter field of a document; none when unknown, several for joint issuers."""
-    if name == "topic":
-        return [document.topic] if document.topic else []
-    if name == "organ":
-        return issuers(document)
-    if name == "year":
-        return [str(document.written_on.year)] if document.written_on else []
-    return [document.kind.value if name == "kind" else document.validity.value]
-
-
 def browse(documents: Sequence[PolicyDocument], filters: Filters, query: str, page: int) -> Browse:
     """The list under ``filters``, newest first, and the counts of every value under the other filters."""
     chosen = {name: value for name, value in filters.described().items() if name in _FIELDS}
+    counted = facets.count(documents, replace(filters, number="", audience="", documents=()))
     groups = []
     for name in _FIELDS:
         others = {k: v for k, v in chosen.items() if k != name}
-        counts = Counter(value for d in documents if _fits(d, others) for value in elements(d, name))
+        counts = {facet.value: facet.count for facet in counted if facet.name == name}
         values = sorted(counts, key=lambda v: (v if name == "year" else "", counts[v], v), reverse=True)
         if chosen.get(name) and chosen[name] not in counts:
             values.append(chosen[name])
         options = tuple(
-            Option(_value_label(name, v), counts[v], _address(query, {**others, name: v}), v == chosen.get(name))
+            Option(_value_label(name, v), counts.get(v, 0), _address(query, {**others, name: v}), v == chosen.get(name))
             for v in values
         )
         if options:
@@ -547,7 +532,7 @@ def search_filters(documents: Sequence[PolicyDocument], filters: Filters) -> Fil
     """The same conditions for the library's search, which knows joint issuers only as one name."""
     if not filters.organ:
         return filters
-    fitting = tuple(d.id for d in documents if filters.organ in issuers(d))
+    fitting = tuple(d.id for d in documents if filters.organ in facets.issuers(d))
     return replace(filters, organ="", documents=fitting or ("-",))
 
 
@@ -561,7 +546,7 @@ def with_hits(listing: Browse, hits: Iterable[Hit], corrected: str) -> Browse:
 
 
 def _fits(document: PolicyDocument, chosen: Mapping[str, str]) -> bool:
-    return all(value in elements(document, name) for name, value in chosen.items())
+    return all(value in facets.values(document, name) for name, value in chosen.items())
 
 
 def _value_label(name: str, value: str) -> str:
