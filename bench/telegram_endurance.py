@@ -169,7 +169,8 @@ def main() -> int:
     else:
         print("\n".join(f"{name.replace('_', ' '):20} {value}" for name, value in result.items()))
     whole = result["entries"] == result["different_updates"] == result["settled"] == result["answered"] == args.updates
-    return 0 if whole and not result["lost"] and not result["pending"] else 1
+    bounded = result["sent_twice"] <= args.kills  # type: ignore[operator]
+    return 0 if whole and bounded and not result["lost"] and not result["pending"] else 1
 
 
 if __name__ == "__main__":
