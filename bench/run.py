@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STEPS = (
     ("WeChat at load, beside the same handler with a constant string", ["bench/wechat_load.py"]),
     ("The whole path, step by step", ["bench/path.py"]),
+    ("Search beside plain engines, and at 200,000 passages", ["bench/search.py"]),
     ("2,000 documents in one ingest, killed halfway and finished", ["bench/ingest_endurance.py"]),
 )
 
