@@ -84,6 +84,7 @@ def test_every_kind_of_reply_occurs(played: Played, house: House) -> None:
     kinds = {outcome.kind for outcome in played.required()}
     # A library in which nothing is published yet: it holds one document that citizens may not see.
     house.library.ingest([ROOT / "demo" / "held" / "b-政务公开工作联系人调整通知.txt"])
+    house.library.ensure_index()
     empty = rehearse(house, read_dialogs(FOLDER / "空库"))
     wrong = [outcome for outcome in empty.outcomes if outcome.wrong]
     assert not wrong, lines(wrong)
