@@ -90,7 +90,7 @@ class OfficeSettings:
 class AnswersSettings:
     """When the assistant answers, asks back or says that nothing was found (probabilities 0..1)."""
 
-    answer_at: float = 0.65
+    answer_at: float = 0.6
     choices_at: float = 0.25
     quote_characters: int = 150
     templates: str = ""

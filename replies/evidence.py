@@ -37,7 +37,7 @@ def sure(turn: Turn, finding: Finding, context: Context) -> float:
     if not finding.hits or not speaks_of(turn, finding, finding.hits[0]):
         return 0.0
     handles = holder(finding.organs, context, context.organ_at)
-    if handles is None or concerns(handles.organ, finding.hits[:NEAREST]):
+    if handles is None or issued(handles.organ, finding.hits[:NEAREST]):
         return finding.confidence
     held = "".join(all_text(hit) for hit in finding.hits)
     unknown = [word for word in finding.record.terms if len(word) > 1 and word in turn.core and word not in held]
@@ -57,6 +57,12 @@ def concerns(organ: Organ, hits: Sequence[Hit]) -> bool:
     """Whether one of the hits was issued by the organ or names it."""
     names = {organ.name, organ.short_name, *organ.aliases} - {""}
     return any(name in hit.document.issuer or name in all_text(hit) for hit in hits for name in names)
+
+
+def issued(organ: Organ, hits: Sequence[Hit]) -> bool:
+    """Whether one of the hits is the organ's own: it issued the document or the title names it."""
+    names = {organ.name, organ.short_name, *organ.aliases} - {""}
+    return any(name in hit.document.issuer or name in hit.document.title for hit in hits for name in names)
 
 
 def all_text(hit: Hit) -> str:
