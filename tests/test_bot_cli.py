@@ -71,6 +71,24 @@ def test_ingest_ask_log_speak_the_contract(run: Run, document: Callable[..., Pat
     assert entries[0]["deliveries"][0]["outcome"] == "passive"
 
 
+def test_an_archive_is_opened_and_its_bad_members_are_named(
+    run: Run, document: Callable[..., Path], tmp_path: Path
+) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "files.zip", "w") as archive:
+        archive.write(document(), "2026/通知.txt")
+        archive.writestr("../outside.txt", "x")
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 nothing")
+    code, out, _ = run("ingest", tmp_path / "files.zip", tmp_path / "broken.zip", "--json")
+    rows = json.loads(out)
+    assert code == 1
+    assert sorted(r["status"] for r in rows) == ["added", "rejected", "rejected"]
+    assert not (tmp_path / "outside.txt").exists()
+    again = json.loads(run("ingest", tmp_path / "files.zip", "--json")[1])
+    assert "unchanged" in [r["status"] for r in again]
+
+
 def test_a_waiting_document_is_published_withdrawn_and_ruled_by_command(
     run: Run, document: Callable[..., Path]
 ) -> None:

@@ -173,15 +173,16 @@ class _Turn:
         return left - self._left, self._top - top, right - self._left, self._top - bottom
 
 
-def _on_page(*values: float) -> bool:
-    """Whether these lengths are numbers that a page can have."""
-    return all(abs(value) < _FAR for value in values)
-
-
 def _quarters(a: float, b: float) -> int | None:
     """Quarter turns clockwise of text whose matrix begins with ``a b``, None for text that stands askew."""
     turns = -math.atan2(b, a) / (math.pi / 2)
-    return round(turns) % 4 if abs(turns - round(turns)) < 0.1 else None
+    return round(turns) % 4 if math.isfinite(turns) and abs(turns - round(turns)) < 0.1 else None
+
+
+def _shown(code: int) -> str:
+    """The character that a code prints, empty for controls and half characters."""
+    character = _HYPHENS.get(chr(code), chr(code))
+    return "" if unicodedata.category(character) in ("Cc", "Cf", "Cs") else character
 
 
 _Printed = tuple[str, float, float, float, float, float, float, float]
@@ -195,6 +196,8 @@ def _printed(textpage: Any) -> tuple[list[list[_Printed]], int]:
     x, y = ctypes.c_double(), ctypes.c_double()
     to_box, to_matrix, to_x, to_y = (ctypes.byref(value) for value in (box, matrix, x, y))
     printed: list[list[_Printed]] = [[], [], [], []]
+    shown: dict[int, str] = {}  # code → character, empty for what is not printed
+    turns: dict[tuple[float, float, float, float], tuple[int | None, float]] = {}
     unmapped = 0
     high = 0
     for place in range(count):
@@ -208,24 +211,30 @@ def _printed(textpage: Any) -> tuple[list[list[_Printed]], int]:
         if code in _LINE_ENDS or (code == 0x20 and pdfium.FPDFText_IsGenerated(handle, place) == 1):
             unmapped += code in (0, 0xFFFF)
             continue
-        character = chr(code)
-        character = _HYPHENS.get(character, character)
-        if unicodedata.category(character) in ("Cc", "Cf", "Cs"):
-            continue
-        if not (
+        character = shown.get(code)
+        if character is None:
+            character = shown[code] = _shown(code)
+        if not character or not (
             pdfium.FPDFText_GetLooseCharBox(handle, place, to_box)
             and pdfium.FPDFText_GetCharOrigin(handle, place, to_x, to_y)
             and pdfium.FPDFText_GetMatrix(handle, place, to_matrix)
         ):
             continue
-        quarters = _quarters(matrix.a, matrix.b)
-        size = pdfium.FPDFText_GetFontSize(handle, place) * math.hypot(matrix.c, matrix.d)
-        left, bottom, right, top = box.left, box.bottom, box.right, box.top
-        if quarters is None or not _on_page(left, bottom, right, top, x.value, y.value, size):
+        form = (matrix.a, matrix.b, matrix.c, matrix.d)
+        if form not in turns:
+            turns[form] = (_quarters(matrix.a, matrix.b), math.hypot(matrix.c, matrix.d))
+        quarters, scale = turns[form]
+        size = abs(pdfium.FPDFText_GetFontSize(handle, place) * scale)
+        left, bottom, right, top, at, base = box.left, box.bottom, box.right, box.top, x.value, y.value
+        if quarters is None or not (
+            -_FAR < left <= right < _FAR and -_FAR < bottom <= top < _FAR and -_FAR < at < _FAR and -_FAR < base < _FAR
+        ):
+            continue
+        if not size < _FAR:
             continue
         if code == 0xFFFD or 0xE000 <= code < 0xF900 or pdfium.FPDFText_HasUnicodeMapError(handle, place) == 1:
             unmapped += 1
-        printed[quarters].append((character, left, bottom, right, top, x.value, y.value, max(abs(size), 0.5)))
+        printed[quarters].append((character, left, bottom, right, top, at, base, max(size, 0.5)))
     return printed, unmapped
 
 
@@ -245,7 +254,7 @@ def _objects(page: Any, turn: _Turn) -> tuple[bool, list[Rule]]:
             x0, y0, x1, y1 = turn.box(*item.get_bounds())
         except pypdfium2.PdfiumError:
             continue  # an empty path
-        if not _on_page(x0, x1, y0, y1):
+        if not (-_FAR < x0 <= x1 < _FAR and -_FAR < y0 <= y1 < _FAR):
             continue
         if min(x1 - x0, y1 - y0) <= 4:
             rules.append(Rule(x0, y0, x1, y1))
