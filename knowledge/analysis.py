@@ -191,6 +191,7 @@ class Terms:
         return bool(self.words or self.bigrams)
 
 
+@lru_cache(maxsize=256)  # both stages and the engine ask for the same question
 def question_terms(text: str, most: int = 400) -> Terms:
     """Tokens of a question as typed; at most ``most`` of each kind (a 10,000-character mail is cut, not refused).
 

@@ -23,6 +23,8 @@ MOST_CANDIDATES = 100
 FEWEST_CANDIDATES = 40
 SURE_OF_NAMED = 0.95
 """Confidence where a question consists of an exact 文号 or title and nothing else."""
+_ANYWHERE = IndexFilter()
+_LABELS = tuple(ranking.LABELS[name] for name in ranking.FEATURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ class Searcher:
         where: IndexFilter,
     ) -> list[ShelvedPassage]:
         passages = self._shelf.totals()[1]
-        limit = max(min(MOST_CANDIDATES, passages // 20), FEWEST_CANDIDATES, question.limit)
+        limit = max(min(MOST_CANDIDATES, passages // 40), FEWEST_CANDIDATES, question.limit)
         text = " ".join((question.text, *expanded)) if expanded else question.text
         ids = [c.id for c in self._index.search(text, where, limit)] if terms else []
         if reference.documents:
@@ -192,11 +194,13 @@ class Searcher:
                 names = " ".join(title for d, title, _ in self._shelf.titles() if d in reference.documents)
                 ids += [c.id for c in self._index.search(f"{reference.rest} {names}", narrowed, FEWEST_CANDIDATES)]
         if self._semantic is not None:
-            free = where == IndexFilter() or where == IndexFilter(attributes=())
+            free = where == _ANYWHERE or where == IndexFilter(attributes=())
             near = self._semantic.nearest(question.text, limit if free else 4 * limit, None)
             ids += [c.id for c in near]
         ids = list(dict.fromkeys(ids))
         fetched = self._shelf.fetch(ids)
+        if where == _ANYWHERE:
+            return [fetched[i] for i in ids if i in fetched]  # the shelf gives out nothing that is not open
         return [fetched[i] for i in ids if i in fetched and _admits(where, fetched[i].document)]
 
     def _extras(
@@ -230,11 +234,13 @@ class Searcher:
             return ()
         ranked = judged.ranked
         weights = (self._ranker.plain if self._semantic is None else self._ranker.semantic).full
-        used = [(place, ranking.LABELS[name]) for place, name in enumerate(ranking.FEATURES) if weights[place]]
         words = [*judged.terms.words, *expanded] or list(judged.terms.bigrams)
+        rows = ranked.order[: max(limit, 0)].tolist()
+        values = ranked.table[rows]
+        shares = values * weights
         hits = []
-        for row in ranked.order[: max(limit, 0)].tolist():
-            values = ranked.table[row].tolist()
+        for place, row in enumerate(rows):
+            told = np.flatnonzero(shares[place])
             text = judged.prepared[row].text
             hits.append(
                 Hit(
@@ -243,9 +249,12 @@ class Searcher:
                     score=float(ranked.scores[row]),
                     matched=tuple(w for w in words if w in text),
                     features=tuple(
-                        Feature(label, values[place], values[place] * float(weights[place]))
-                        for place, label in used
-                        if values[place]
+                        map(
+                            Feature,
+                            map(_LABELS.__getitem__, told.tolist()),
+                            values[place, told].tolist(),
+                            shares[place, told].tolist(),
+                        )
                     ),
                 )
             )

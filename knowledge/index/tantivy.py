@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 _FORM = f"1.{analysis.VERSION}"
 _HEAP = 64_000_000
 _LOCK_WAIT = 30.0
+_MOST_IDS = 100_000
 
 
 def _schema() -> Any:
@@ -65,6 +66,7 @@ class TantivyIndex:
         self._seen: tuple[int, int, int] | None = None
         self._searcher: Any = None
         self._stamp = ""
+        self._ids: dict[tuple[Any, int, int], str] = {}
         self._schema = _schema()
         self._writer: Any = None
 
@@ -149,9 +151,19 @@ class TantivyIndex:
             if query is None:
                 return []
             found = searcher.search(query, limit, count=False).hits
-            hits = [Candidate(searcher.doc(address)["id"][0], score) for score, address in found]
+            hits = [Candidate(self._id(searcher, address), score) for score, address in found]
         hits.sort(key=lambda c: (-c.score, c.id))
         return hits
+
+    def _id(self, searcher: Any, address: Any) -> str:
+        """Reading a stored document costs ten times a look at what was read before."""
+        key = (searcher, address.segment_ord, address.doc)
+        known = self._ids.get(key)
+        if known is None:
+            if len(self._ids) > _MOST_IDS:
+                self._ids.clear()
+            known = self._ids[key] = str(searcher.doc(address)["id"][0])
+        return known
 
     def frequencies(self, words: Sequence[str], bigrams: Sequence[str]) -> Frequencies:
         """How common these tokens are among open passages."""
@@ -189,7 +201,7 @@ class TantivyIndex:
                 index.reload()
                 searcher = index.searcher()
                 self._stamp = _check_form(searcher, self._schema, self._folder)
-                self._searcher, self._seen = searcher, now
+                self._searcher, self._seen, self._ids = searcher, now, {}
             return self._searcher
 
     def _query(self, searcher: Any, terms: analysis.Terms, where: IndexFilter) -> Any:
