@@ -17,7 +17,7 @@ run: $(STAMP)
 	@$(BIN)/bianmin serve
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check .
