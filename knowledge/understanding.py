@@ -72,13 +72,20 @@ def understand(
 
 
 def _expanded(asked: str, lexicon: Lexicon, organs: Sequence[Organ]) -> tuple[str, ...]:
-    words = [official for said in lexicon.spoken(asked) for official in said.official]
-    words += [_COUNTY.sub("", organ.name) for organ in organs if _by_alias(organ, asked)]
+    named = [(organ, name) for organ in organs for name in (_alias_in(organ, asked),) if name]
+    # 「医保局」 names an organ and says nothing about 医保.
+    matters = asked
+    for _, name in named:
+        matters = matters.replace(name, " " * len(name))
+    words = [official for said in lexicon.spoken(matters) for official in said.official]
+    words += [_COUNTY.sub("", organ.name) for organ, _ in named]
     return tuple(dict.fromkeys(word for word in words if word and word not in asked))[:MOST_EXPANDED]
 
 
-def _by_alias(organ: Organ, asked: str) -> bool:
-    return organ.name not in asked and any(len(n) > 2 and n in asked for n in (organ.short_name, *organ.aliases))
+def _alias_in(organ: Organ, asked: str) -> str:
+    """The longest other name of the organ that the question holds."""
+    names = [name for name in (organ.short_name, *organ.aliases) if len(name) > 2 and name in asked]
+    return "" if organ.name in asked else max(names, key=len, default="")
 
 
 def _organ_of_documents(asked: str, organs: Sequence[Organ]) -> str:

@@ -85,8 +85,9 @@ class Vocabulary:
 
 
 def library_vocabulary(lexicon: Lexicon, titles: Iterable[str], organs: Sequence[Organ], counts: Counts) -> Vocabulary:
-    """The dictionary, the words of the titles, and the names and matters of the organ directory."""
+    """The dictionary and its longer words, the words of the titles, and the names and matters of the organ directory."""
     own = {word for title in titles for word in analysis.words(analysis.normalise(title))}
+    own.update(word for entry in lexicon.entries for word in analysis.words(analysis.normalise(entry)) if len(word) > 2)
     named = (n for o in organs for n in (o.name, o.short_name, *o.aliases, *o.keywords))
     return Vocabulary(lexicon.entries, (*lexicon.phrases(), *own, *named), counts)
 
