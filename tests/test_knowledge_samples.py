@@ -16,7 +16,17 @@ from knowledge.structure import ParsedDocument, parse
 
 KINDS = {"ofd", "docx", "doc", "wps", "pdf", "pdf-scan", "html"}
 DATES = {"date", "成文日期"}
-PRESENT = {"sentence", "text", "must also extract", "must contain", "last", "first rule", "addressee", "second", "last item"}
+PRESENT = {
+    "sentence",
+    "text",
+    "must also extract",
+    "must contain",
+    "last",
+    "first rule",
+    "addressee",
+    "second",
+    "last item",
+}
 TABLES = {"table header", "table row"}
 
 
