@@ -164,11 +164,20 @@ class Pdf:
         self.pages.append([])
         return self
 
-    def text(self, text: str, x: float, y: float, size: float = 16.0, *, turn: tuple[float, ...] = (1, 0, 0, 1)) -> Pdf:
-        """One run of text whose baseline begins at (x, y)."""
+    def text(
+        self,
+        text: str,
+        x: float,
+        y: float,
+        size: float = 16.0,
+        *,
+        turn: tuple[float, ...] = (1, 0, 0, 1),
+        mode: int = 0,
+    ) -> Pdf:
+        """One run of text whose baseline begins at (x, y); ``mode`` 3 does not draw it."""
         codes = text.encode("utf-16-be").hex()
         a, b, c, d = turn
-        self.pages[-1].append(f"BT /F1 {size} Tf {a} {b} {c} {d} {x} {842 - y} Tm <{codes}> Tj ET".encode())
+        self.pages[-1].append(f"BT {mode} Tr /F1 {size} Tf {a} {b} {c} {d} {x} {842 - y} Tm <{codes}> Tj ET".encode())
         return self
 
     def line(self, x0: float, y0: float, x1: float, y1: float) -> Pdf:
@@ -185,11 +194,16 @@ class Pdf:
             self.text(line.lstrip("\u3000"), x + shift * size, y + place * leading, size)
         return self
 
-    def picture(self, width: int, height: int, pixels: bytes) -> Pdf:
-        """A page that is one grey picture."""
-        self.page()
+    def picture(
+        self, width: int, height: int, pixels: bytes, box: tuple[float, float, float, float] | None = None
+    ) -> Pdf:
+        """A grey picture: a page of its own, or at ``box`` (x0, y0, x1, y1 from the top left corner) on the present page."""
+        if box is None:
+            self.page()
+        x0, y0, x1, y1 = box or (0, 0, 595, 842)
         self.pictures.append((len(self.pages) - 1, width, height, pixels))
-        self.pages[-1].append(f"q 595 0 0 842 0 0 cm /I{len(self.pages) - 1} Do Q".encode())
+        place = f"{x1 - x0} 0 0 {y1 - y0} {x0} {842 - y1}"
+        self.pages[-1].append(f"q {place} cm /I{len(self.pages) - 1} Do Q".encode())
         return self
 
     def save(self, path: Path) -> Path:

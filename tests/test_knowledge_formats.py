@@ -31,7 +31,7 @@ from knowledge.errors import (
     UnreadableDocument,
 )
 from knowledge.readers import archive, container, ocr, office, process, read
-from knowledge.readers.layout import Glyph, Page, Rule, blocks_of
+from knowledge.readers.layout import Glyph, Page, Rule, Setter
 from knowledge.readers.numbering import chinese, figure
 from knowledge.readers.raw import BlockKind, RawDocument
 from knowledge.structure import parse
@@ -324,6 +324,41 @@ def test_a_scan_without_ocr_is_named_and_never_an_empty_text(tmp_path: Path, mon
     assert raw.warnings == ("第2页是图片，没有读出文字",)
 
 
+def test_a_page_with_a_seal_is_no_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: False)
+    last = (
+        notice().page().lines(["青禾县人民政府办公室", "2026年3月2日"]).picture(20, 20, bytes(400), (300, 80, 420, 200))
+    )
+    raw = read(last.save(tmp_path / "a.pdf"))
+    assert lines(raw)[-1].endswith("2026年3月2日")
+    assert not raw.warnings
+
+
+def test_text_that_a_scanner_put_behind_its_picture_is_marked_as_recognised(tmp_path: Path) -> None:
+    file = Pdf().picture(20, 30, bytes(600))
+    for place, line in enumerate(
+        ("关于做好桥梁管护工作的通知", "各乡镇每月巡查桥梁一次并且做好记录，发现问题及时上报。")
+    ):
+        file.text(line, 72, 100 + 28 * place, mode=3)
+    raw = read(file.save(tmp_path / "a.pdf"))
+    assert "桥梁管护" in "".join(lines(raw))
+    assert raw.ocr
+    assert "OCR，待核" in raw.warnings
+
+
+def test_secrecy_in_a_watermark_or_a_running_head_is_not_overlooked(tmp_path: Path) -> None:
+    askew = notice().text("机密★1年", 200, 400, 40, turn=(0.7, 0.7, -0.7, 0.7))
+    head = Pdf()
+    for word in ("桥梁", "道路", "水库", "学校"):
+        head.page().text("秘密★长期", 60, 40, 10).lines(
+            [f"关于{word}管护的通知", f"{word}由乡镇管护。", f"{word}每月巡查。"]
+        )
+    turned = ' CTM="0.7 0.7 -0.7 0.7 0 0"'
+    drawn = ofd(tmp_path / "c.ofd", text_object("正文。", 28, 100) + text_object("机密", 80, 100, more=turned))
+    for path in (askew.save(tmp_path / "a.pdf"), head.save(tmp_path / "b.pdf"), drawn):
+        assert parse(read(path), path=path.name, document_id="a").classified, path
+
+
 def test_blank_pages_are_an_empty_document_not_a_scan(tmp_path: Path) -> None:
     with pytest.raises(EmptyDocument):
         read(Pdf().page().page().save(tmp_path / "a.pdf"))
@@ -395,6 +430,11 @@ def test_ofd_that_is_only_drawn_is_a_scan_and_an_empty_one_is_empty(tmp_path: Pa
         read(ofd(tmp_path / "a.ofd", stroke(20, 50, 120, 50)))
     with pytest.raises(EmptyDocument):
         read(ofd(tmp_path / "b.ofd", ""))
+
+
+def test_ofd_under_a_password_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EncryptedDocument):
+        read(ofd(tmp_path / "a.ofd", text_object("正文。", 28, 100), parts={"Encryptions.xml": "<e/>"}))
 
 
 def test_ofd_with_entities_is_refused(tmp_path: Path) -> None:
@@ -804,7 +844,9 @@ def test_no_character_of_a_page_is_lost_or_doubled(
         Rule(60 + 16.0 * x, 79 + 18.0 * y, 60 + 16.0 * (x + n * flat), 79 + 18.0 * (y + n * (not flat)))
         for x, y, n, flat in ruled
     ]
-    blocks = blocks_of([Page(1, glyphs, rules)])
+    setter = Setter()
+    setter.add(Page(1, glyphs, rules))
+    blocks = setter.blocks()
     told = "".join(block.text for block in blocks if not block.cells)
     in_rows = set("".join(block.text for block in blocks if block.cells))  # a cell merged downwards is told in each row
     assert sorted([*re.sub(r"[^\u4e00-\u9fff]", "", told), *(in_rows & {g.text for g in glyphs})]) == (

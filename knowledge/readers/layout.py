@@ -18,13 +18,14 @@ from typing import NamedTuple
 
 from knowledge.headings import match_article, match_token
 from knowledge.numbers import only_number
+from knowledge.readers.marks import tells_of_disclosure
 from knowledge.readers.raw import Block, BlockKind
 
 _PAGE_NUMBER = re.compile(
     r"^[\s\u3000]*(?:[-—–－―─一·•.~∼]{1,3}\s*\d{1,4}\s*[-—–－―─一·•.~∼]{1,3}|第\s*\d{1,4}\s*页(?:\s*[,，/|]?\s*共\s*\d{1,4}\s*页)?"
     r"|[-—–一]{1,3}\s*\d{1,4}\s*[\]】|丨]\s*[-—–一]{1,3}|\d{1,4}\s*/\s*\d{1,4}|[Pp]age\s*\d{1,4}(?:\s*of\s*\d{1,4})?)[\s\u3000]*$"
 )
-_BARE = re.compile(r"^\s*(\d{1,4}|[ivxlcIVXLC]{1,6})\s*$")
+_BARE = re.compile(r"^\s*(\d{1,4}|[ivx]{1,5})\s*$")
 _ENDS = "。！？；：!?;:…"
 _ALONE = re.compile(
     r"^(?:附\s*件|抄\s*送|抄\s*报|主\s*送|主题词|联\s*系\s*(?:人|电话)|[（(]此件|问\s*[：:]|答\s*[：:])"
@@ -104,14 +105,6 @@ class Setter:
             _join_letterhead(self._pages[0])
         _measure(self._pages)
         return _join([line for page in self._pages for line in page])
-
-
-def blocks_of(pages: Iterable[Page]) -> list[Block]:
-    """Blocks of a document given as pages."""
-    setter = Setter()
-    for page in pages:
-        setter.add(page)
-    return setter.blocks()
 
 
 # ---------------------------------------------------------------- one page
@@ -513,7 +506,8 @@ def _repeated(pages: Sequence[Sequence[_Line]]) -> set[tuple[int, str, int]]:
     found: set[tuple[int, str, int]] = set()
     for (words, _y), there in places.items():
         if len({line.page for line in there}) >= needed and len(words) < 80:
-            found |= {(line.page, line.text, round(line.y0)) for line in there}
+            first = [there[0].page] if tells_of_disclosure(words) else []
+            found |= {(line.page, line.text, round(line.y0)) for line in there if line.page not in first}
     return found
 
 

@@ -16,9 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from knowledge.errors import DocumentTooLarge, EmptyDocument, ScannedDocument, UnreadableDocument
+from knowledge.errors import DocumentTooLarge, EmptyDocument, EncryptedDocument, ScannedDocument, UnreadableDocument
 from knowledge.readers.container import Package, local, named_errors, resolve
 from knowledge.readers.layout import Glyph, Page, Rule, Setter
+from knowledge.readers.marks import secrecy_in
 from knowledge.readers.raw import RawDocument
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ MAX_PAGES = 500
 _MAX_CHARACTERS = 4_000_000
 _MAX_REPEAT = 100_000  # of a "g n d" run in DeltaX
 _DEEPEST = 40
+_MAX_ASIDE = 20_000  # characters of watermarks that are looked at
 _FAR = 20_000.0  # points; what stands beyond is on no page
 _POINTS = 72 / 25.4  # points in a millimetre, OFD's unit
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
@@ -63,6 +65,7 @@ class _Matrix:
 class _Tally:
     characters: int = 0
     drawings: int = 0
+    aside: str = ""  # turned text: watermarks and seals
 
 
 def read_ofd(path: Path) -> RawDocument:
@@ -72,6 +75,8 @@ def read_ofd(path: Path) -> RawDocument:
 
 
 def _read(package: Package) -> RawDocument:
+    if package.find("Encryptions.xml"):
+        raise EncryptedDocument(f"{package.name} is encrypted (GM/T 0099); save it again without a password")
     if not package.find("OFD.xml"):
         raise UnreadableDocument(f"{package.name} lacks OFD.xml; get it again from its source")
     roots = [_text(e) for e in package.parse("OFD.xml").iter() if local(e) == "DocRoot"]
@@ -105,7 +110,9 @@ def _read(package: Package) -> RawDocument:
                 "ask for the original with text, or print it to PDF for OCR"
             )
         raise EmptyDocument(f"{package.name} holds no text; check that the right file was saved")
-    return RawDocument(tuple(blocks), "ofd", pages=pages, attachments=tuple(attachments))
+    secret = next((mark for line in tally.aside.splitlines() if (mark := secrecy_in(line))), "")
+    metadata = {"密级": secret} if secret else {}
+    return RawDocument(tuple(blocks), "ofd", metadata, pages=pages, attachments=tuple(attachments))
 
 
 def _text(element: Any) -> str:
@@ -202,7 +209,9 @@ def _text_object(element: Any, outer: _Matrix, page: Page, tally: _Tally) -> Non
     if matrix is None or not 0 < size < _FAR:
         return
     if abs(matrix.b) > 0.2 * (abs(matrix.a) + 1e-9):
-        return  # turned text is a watermark or a seal, never a line of the document
+        if len(tally.aside) < _MAX_ASIDE:  # a watermark or a seal, never a line of the document
+            tally.aside += "".join(element.itertext()).strip()[:200] + "\n"
+        return
     scale = next(iter(_numbers(element.get("HScale"))), 1.0) or 1.0
     wide = abs(matrix.a) * scale * size
     tall = abs(matrix.d) * size

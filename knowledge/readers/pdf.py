@@ -28,6 +28,7 @@ from knowledge.errors import (
 from knowledge.readers import ocr
 from knowledge.readers.container import named_errors
 from knowledge.readers.layout import Glyph, Page, Rule, Setter
+from knowledge.readers.marks import secrecy_in
 from knowledge.readers.raw import RawDocument
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 MAX_PAGES = 500
 MAX_CHARACTERS = 4_000_000
 _MAX_PATHS = 6000
+_MANY_PATHS = 200  # a page without text and with more strokes is writing turned into outlines
 _MAX_PAGE_CHARACTERS = 100_000
 _FAR = 20_000.0  # points; what stands beyond is on no page
 _FEW = 30  # characters that a scanning app may print on a picture of a page
@@ -50,7 +52,9 @@ class _Tally:
     characters: int = 0
     unmapped: int = 0
     pictures: list[int] = field(default_factory=list)  # pages without a text layer
+    layered: list[int] = field(default_factory=list)  # pictures of pages under a text that a scanner recognised
     empty: int = 0
+    secret: str = ""
 
 
 def read_pdf(path: Path) -> RawDocument:
@@ -101,18 +105,23 @@ def _read(document: Any, name: str) -> RawDocument:
         )
     if not blocks:
         raise EmptyDocument(f"{name} holds no text that can be read; check that the right file was saved")
-    warnings: tuple[str, ...] = ()
-    if tally.pictures:
-        pages = "、".join(map(str, tally.pictures[:20])) + ("等" if len(tally.pictures) > 20 else "")
-        warnings = ("OCR，待核", f"第{pages}页由图片识别") if recognise else (f"第{pages}页是图片，没有读出文字",)
+    recognised = sorted([*tally.layered, *(tally.pictures if recognise else ())])
+    warnings = ["OCR，待核", f"第{_list(recognised)}页由图片识别"] if recognised else []
+    if tally.pictures and not recognise:
+        warnings.append(f"第{_list(tally.pictures)}页是图片，没有读出文字")
     return RawDocument(
         blocks,
         "pdf",
+        {"密级": tally.secret} if tally.secret else {},
         pages=count,
-        ocr=bool(tally.pictures) and recognise,
-        warnings=warnings,
+        ocr=bool(recognised),
+        warnings=tuple(warnings),
         attachments=tuple(_attachments(document)),
     )
+
+
+def _list(pages: list[int]) -> str:
+    return "、".join(map(str, pages[:20])) + ("等" if len(pages) > 20 else "")
 
 
 def _attachments(document: Any) -> list[str]:
@@ -126,30 +135,46 @@ def _attachments(document: Any) -> list[str]:
 def _page(page: Any, number: int, tally: _Tally, *, recognise: bool) -> Page:
     textpage = page.get_textpage()
     try:
-        printed, unmapped = _printed(textpage)
+        printed, askew, unmapped = _printed(textpage)
+        # Turned text among upright text is a watermark or a seal; a page of turned text is a wide table.
+        quarters = max(range(4), key=lambda turn: (len(printed[turn]), -turn))
+        turn = _Turn(page, quarters)
+        covered, drawn, rules = _objects(page, turn)
+        layered = covered and _is_invisible(textpage)
     finally:
         textpage.close()
-    # Turned text among upright text is a watermark or a seal; a page of turned text is a wide table.
-    quarters = max(range(4), key=lambda turn: (len(printed[turn]), -turn))
-    turn = _Turn(page, quarters)
+    aside = [askew, *("".join(c[0] for c in printed[other]) for other in range(4) if other != quarters)]
+    tally.secret = tally.secret or next((mark for text in aside if (mark := secrecy_in(text))), "")
     glyphs = []
     for character, left, bottom, right, top, x, y, size in printed[quarters]:
         # Fonts disagree about their height, so the baseline and the type size place a character in its line.
         x0, _, x1, _ = turn.box(left, bottom, right, top)
         _, base, _, _ = turn.box(x, y, x, y)
         glyphs.append(Glyph(character, x0, base - 0.88 * size, x1, base + 0.12 * size, size))
-    drawn, rules = _objects(page, turn)
-    picture = drawn and len(glyphs) < _FEW
     garbled = len(glyphs) >= _FEW and unmapped * 5 > len(glyphs)
-    if picture or garbled:
+    if garbled or (len(glyphs) < _FEW and covered) or (drawn and not glyphs):
         tally.pictures.append(number)
-        if not recognise:
-            return Page(number)
-        glyphs, rules = ocr.recognise(*_picture(page)), []
+        if recognise:
+            glyphs, rules = ocr.recognise(*_picture(page)), []
+        elif garbled:
+            glyphs = []
+    elif layered:
+        tally.layered.append(number)
     elif not glyphs:
         tally.empty += 1
     tally.characters += len(glyphs)
     return Page(number, glyphs, rules)
+
+
+def _is_invisible(textpage: Any) -> bool:
+    """Whether the text is not drawn: a scanner has put what it recognised behind the picture of the page."""
+    count = textpage.count_chars()
+    modes = set()
+    for place in range(0, count, max(1, count // 8)):
+        printed = pdfium.FPDFText_GetTextObject(textpage.raw, place)
+        if printed:
+            modes.add(pdfium.FPDFTextObj_GetTextRenderMode(printed))
+    return bool(modes) and modes <= {pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP}
 
 
 class _Turn:
@@ -188,8 +213,8 @@ def _shown(code: int) -> str:
 _Printed = tuple[str, float, float, float, float, float, float, float]
 
 
-def _printed(textpage: Any) -> tuple[list[list[_Printed]], int]:
-    """Characters with left, bottom, right, top, origin (x, y) and size, by quarter turns; how many have no code."""
+def _printed(textpage: Any) -> tuple[list[list[_Printed]], str, int]:
+    """Characters with left, bottom, right, top, origin (x, y) and size, by quarter turns; text askew; how many lack a code."""
     handle = textpage.raw
     count = min(textpage.count_chars(), _MAX_PAGE_CHARACTERS)
     box, matrix = pdfium.FS_RECTF(), pdfium.FS_MATRIX()
@@ -198,6 +223,7 @@ def _printed(textpage: Any) -> tuple[list[list[_Printed]], int]:
     printed: list[list[_Printed]] = [[], [], [], []]
     shown: dict[int, str] = {}  # code → character, empty for what is not printed
     turns: dict[tuple[float, float, float, float], tuple[int | None, float]] = {}
+    askew: list[str] = []
     unmapped = 0
     high = 0
     for place in range(count):
@@ -226,7 +252,10 @@ def _printed(textpage: Any) -> tuple[list[list[_Printed]], int]:
         quarters, scale = turns[form]
         size = abs(pdfium.FPDFText_GetFontSize(handle, place) * scale)
         left, bottom, right, top, at, base = box.left, box.bottom, box.right, box.top, x.value, y.value
-        if quarters is None or not (
+        if quarters is None:
+            askew.append(character)
+            continue
+        if not (
             -_FAR < left <= right < _FAR and -_FAR < bottom <= top < _FAR and -_FAR < at < _FAR and -_FAR < base < _FAR
         ):
             continue
@@ -235,17 +264,20 @@ def _printed(textpage: Any) -> tuple[list[list[_Printed]], int]:
         if code == 0xFFFD or 0xE000 <= code < 0xF900 or pdfium.FPDFText_HasUnicodeMapError(handle, place) == 1:
             unmapped += 1
         printed[quarters].append((character, left, bottom, right, top, at, base, max(size, 0.5)))
-    return printed, unmapped
+    return printed, "".join(askew), unmapped
 
 
-def _objects(page: Any, turn: _Turn) -> tuple[bool, list[Rule]]:
-    """Whether pictures or drawings are on the page, and the straight thin strokes among them."""
-    drawn = False
+def _objects(page: Any, turn: _Turn) -> tuple[bool, bool, list[Rule]]:
+    """Whether pictures cover half of the page, whether anything is drawn on it, and its straight thin strokes."""
+    pictures = area = 0.0
     rules: list[Rule] = []
     paths = 0
+    left, bottom, right, top = page.get_bbox()
     for item in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_PATH, pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3):
         if item.type == pdfium.FPDF_PAGEOBJ_IMAGE:
-            drawn = True
+            x0, y0, x1, y1 = item.get_bounds()
+            pictures += 1
+            area += max(min(x1, right) - max(x0, left), 0.0) * max(min(y1, top) - max(y0, bottom), 0.0)
             continue
         paths += 1
         if paths > _MAX_PATHS:
@@ -260,7 +292,8 @@ def _objects(page: Any, turn: _Turn) -> tuple[bool, list[Rule]]:
             rules.append(Rule(x0, y0, x1, y1))
         elif pdfium.FPDFPath_CountSegments(item.raw) <= 6 and x1 - x0 >= 8 and y1 - y0 >= 8:
             rules += [Rule(x0, y0, x1, y0), Rule(x0, y1, x1, y1), Rule(x0, y0, x0, y1), Rule(x1, y0, x1, y1)]
-    return drawn or paths > 200, rules
+    covered = area >= 0.5 * (right - left) * (top - bottom)
+    return covered, bool(pictures) or paths > _MANY_PATHS, rules
 
 
 def _picture(page: Any) -> tuple[bytes, int, int, float]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from knowledge.errors import EmptyDocument, UnreadableDocument
 from knowledge.readers.container import Package, attribute, local, named_errors
+from knowledge.readers.marks import secrecy_in
 from knowledge.readers.numbering import figure
 from knowledge.readers.raw import Block, BlockKind, RawDocument
 
@@ -38,14 +39,12 @@ _LEFT_OUT = {
     "tblPr",
     "comment",
     "annotationRef",
-    "oMathPara",
 }
 _BOX = {"txbxContent"}
 _NOTES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes"}
 _HEADING_NAME = re.compile(r"^(?:heading|标题)\s*([1-9])$", re.I)
 _TITLE_NAME = re.compile(r"^(?:title|标题)$", re.I)
 _CONTENTS_NAME = re.compile(r"^(?:toc|目录)\s*\d*$|^(?:toc heading)$", re.I)
-_SECRET = re.compile(r"(?:绝\s*密|机\s*密|秘\s*密)(?:\s*[★☆][^\n，。]{0,12})?")
 _IMPRINT = re.compile(r"^\s*(?:抄\s*[送报]|主\s*送|分\s*送|主\s*题\s*词|签\s*发\s*人)\s*[：:]|日\s*印\s*发\s*$")
 _CHECKBOXES = {"F0A3": "□", "F0A8": "□", "F06F": "□", "F071": "□", "F0FE": "☑", "F052": "☑", "F053": "☒", "F054": "☒"}
 _LONGEST_HEADING = 100
@@ -317,11 +316,7 @@ def _secrecy_in(root: Any) -> str:
     """A 密级 mark in a running head or in its watermark."""
     pieces = ["".join(element.itertext()) for element in root.iter() if local(element) == "p"]
     pieces += [attribute(element, "string") for element in root.iter() if local(element) == "textpath"]
-    for piece in pieces:
-        match = _SECRET.search(piece)
-        if match and (len(piece.strip()) <= len(match[0]) + 4 or re.search("[★☆]", match[0])):
-            return match[0].strip()
-    return ""
+    return next((mark for piece in pieces if (mark := secrecy_in(piece))), "")
 
 
 # ---------------------------------------------------------------- body
@@ -461,6 +456,9 @@ def _texts(element: Any, book: _Book, boxes: list[Any], notes: list[str] | None 
             yield "\u3000"
         elif name == "noBreakHyphen":
             yield "-"
+        elif name == "f" and _child(child, "den") is not None:
+            parts = (_child(child, "num"), _child(child, "den"))
+            yield "/".join(_grouped("".join(_texts(part, book, boxes, notes))) for part in parts if part is not None)
         elif name == "sym":
             yield _CHECKBOXES.get(attribute(child, "char").upper(), "")
         elif name in _NOTES and notes is not None:
@@ -469,6 +467,11 @@ def _texts(element: Any, book: _Book, boxes: list[Any], notes: list[str] | None 
                 notes.append(note)
         else:
             yield from _texts(child, book, boxes, notes)
+
+
+def _grouped(text: str) -> str:
+    """A part of a fraction, in brackets where it is more than one quantity."""
+    return f"({text})" if re.search(r"[-+−±×÷*/ ]", text) else text
 
 
 def _is_hidden(run: Any) -> bool:
