@@ -157,6 +157,17 @@ class Package:
             except etree.XMLSyntaxError as error:
                 raise UnreadableDocument(f"{self.name} is damaged or incomplete ({name}: {error.msg})") from error
 
+    def check_xml(self) -> None:
+        """For a library that opens the file itself: refuse what ``read`` and ``parse`` would refuse."""
+        if sum(info.file_size for info in self._infos.values()) > MAX_EXPANDED:
+            raise DocumentTooLarge(
+                f"{self.name} expands to more than {MAX_EXPANDED} bytes; it is not a normal document: check it"
+            )
+        for name in self._infos:
+            if name.lower().endswith((".xml", ".rels", ".vml")):
+                with self.stream(name) as part:
+                    _refuse_declarations(part.read(_PROLOG), f"{self.name}: {name}")
+
     def relations(self, name: str) -> dict[str, tuple[str, str]]:
         """Relations of the part ``name`` (empty: of the package): id → (last word of the type, target part)."""
         folder, _, leaf = name.rpartition("/")
