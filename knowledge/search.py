@@ -162,7 +162,7 @@ class Searcher:
         asked = ranking.ask(question.text, terms, self._index.frequencies(terms.words, terms.bigrams))
         shelved = self._candidates(question, terms, expanded, reference, where)
         prepared = [self._prepared(s.passage, s.document) for s in shelved]
-        extras = self._extras(question, prepared, expanded, reference)
+        extras = self._extras(question, prepared, reference)
         ranked = ranking.rank(asked, prepared, extras, self._ranker, self._widened(question.text, expanded))
         return Judged(terms, asked, reference, tuple(shelved), tuple(prepared), ranked)
 
@@ -203,28 +203,20 @@ class Searcher:
             return [fetched[i] for i in ids if i in fetched]  # the shelf gives out nothing that is not open
         return [fetched[i] for i in ids if i in fetched and _admits(where, fetched[i].document)]
 
-    def _extras(
-        self,
-        question: Question,
-        prepared: Sequence[ranking.Prepared],
-        expanded: Sequence[str],
-        reference: Reference,
-    ) -> ranking.Extras:
-        semantic = added = named = None
+    def _extras(self, question: Question, prepared: Sequence[ranking.Prepared], reference: Reference) -> ranking.Extras:
+        """What is known beside the text. Added words count by the widened reading; a bonus for holding one hurts (STARD)."""
+        semantic = named = None
         if self._semantic is not None:
             semantic = np.array(self._semantic.similarity(question.text, [p.source.id for p in prepared]))
-        if expanded:
-            words = [analysis.normalise(w) for w in expanded]
-            hits = np.array([sum(w in p.text for w in words) for p in prepared], dtype=np.float64)
-            added = hits / (hits + 1.0)
         if reference.documents:
             named = np.array([float(p.source.document in reference.documents) for p in prepared])
-        return ranking.Extras(semantic, added, named, self._today())
+        return ranking.Extras(semantic, None, named, self._today())
 
     def _sureness(self, judged: Judged) -> float:
-        if judged.ranked is None or not judged.shelved:
+        if judged.ranked is None or judged.asked is None:
             return 0.0
-        sure = ranking.confidence(judged.ranked, self._confidence, semantic=self._semantic is not None)
+        model = self._confidence.plain if self._semantic is None else self._confidence.semantic
+        sure = ranking.confidence(ranking.signs(judged.asked, judged.prepared, judged.ranked), model)
         if judged.reference.exact and not analysis.question_terms(judged.reference.rest).words:
             return max(sure, SURE_OF_NAMED)
         return sure
