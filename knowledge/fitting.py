@@ -93,8 +93,13 @@ def fit_ranker(
     return result
 
 
-def fit_confidence(signs: Floats, answered: NDArray[np.bool_], *, ridge: float = 1.0) -> Floats:
-    """Logistic weights of ``signs`` (shape ``(m, s)``, the first column is 1 and is not pulled towards 0)."""
+def fit_confidence(
+    signs: Floats, answered: NDArray[np.bool_], *, ridge: float = 1.0, counts: Floats | None = None
+) -> Floats:
+    """Logistic weights of ``signs`` (shape ``(m, s)``, the first column is 1 and is not pulled towards 0).
+
+    ``counts`` says how often each row counts, shape ``(m,)``.
+    """
     spread = signs.std(0)
     spread[spread < 1e-9] = 1.0
     scaled = signs / spread
@@ -102,10 +107,11 @@ def fit_confidence(signs: Floats, answered: NDArray[np.bool_], *, ridge: float =
     pull[0] = 1e-6
     weights = np.zeros(signs.shape[1])
     target = answered.astype(np.float64)
+    often = np.ones(len(signs)) if counts is None else counts
     for _ in range(50):
         chance = 1.0 / (1.0 + np.exp(-np.clip(scaled @ weights, -30.0, 30.0)))
-        slope = scaled.T @ (chance - target) + pull * weights
-        bend = (scaled * (chance * (1.0 - chance))[:, None]).T @ scaled + np.diag(pull)
+        slope = scaled.T @ (often * (chance - target)) + pull * weights
+        bend = (scaled * (often * chance * (1.0 - chance))[:, None]).T @ scaled + np.diag(pull)
         step = np.linalg.solve(bend, slope)
         weights -= step
         if np.abs(step).max() < 1e-8:

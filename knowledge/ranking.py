@@ -558,6 +558,7 @@ class Ranked:
 
     order: Places  # (n,) rows of ``table``, best first
     scores: Floats  # (n,) by row
+    merit: Floats  # (n,) by row, the learned part of the score: what the passage says, not what its document is
     table: Floats  # (n, f)
     full: int  # how many of the first have the costly features
 
@@ -590,45 +591,116 @@ def rank(
         # The rest keeps its order below the head: both scales must not be compared.
         tail = order[FULL:]
         scores[tail] = scores[head[-1]] - 1e-6 + first[tail] - first[tail[0]]
-    return Ranked(np.concatenate((head, order[FULL:])), scores, table, len(head))
+    ruled = [_AT[name] for name in RULED]
+    merit = scores - table[:, ruled] @ weight.full[ruled]
+    return Ranked(np.concatenate((head, order[FULL:])), scores, merit, table, len(head))
 
 
 # --- confidence --------------------------------------------------------------------------------------------------------
 
-SIGNS = ("bias", "cover_words", "cover_bigrams", "trigrams", "run", "partial", "tokens", "gap", "mean3", "semantic")
+SIGNS = (
+    "bias",
+    "cover_words",
+    "tokens",
+    "trigrams",
+    "siblings",
+    "best",
+    "semantic",
+    "semantic_worded",
+    "score",
+    "lead",
+    "cover_mean",
+    "document_mean",
+    "cover_most",
+    "document_most",
+    "trigrams_most",
+    "trigrams_root",
+    "cover_trigrams",
+    "weight_held",
+    "share_held",
+    "rarest_held",
+    "rarest_missed",
+)
+"""What speaks for the first hit: never an engine's score, and word weights from the background alone, so that the same
+question means the same in a library of five plans and in one of 200,000 passages."""
+_TOP_SIGNS = ("cover_words", "tokens", "trigrams", "siblings", "best", "semantic", "semantic_worded")
+
+
+@dataclass(frozen=True, slots=True)
+class Surety:
+    """把握: two chances whose product is taken, that the library speaks of this at all and that the first hit answers.
+
+    ``slope`` and ``shift`` turn the logit of the product into a calibrated one.
+    """
+
+    answer: Floats  # (len(SIGNS),)
+    topic: Floats  # (len(SIGNS),)
+    slope: float
+    shift: float
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceModel:
-    """把握: weights of the signs, with and without the semantic stage."""
+    """把握模型: with and without the semantic stage."""
 
-    plain: Floats
-    semantic: Floats
+    plain: Surety
+    semantic: Surety
 
 
 @lru_cache(maxsize=1)
 def shipped_confidence() -> ConfidenceModel:
     """The model that ships (``weights/confidence.json``)."""
     data = json.loads(resources.files("knowledge").joinpath("weights/confidence.json").read_text("utf-8"))
-    return ConfidenceModel(*(np.array([data[k].get(s, 0.0) for s in SIGNS]) for k in ("plain", "semantic")))
+    plain, semantic = (
+        Surety(
+            answer=np.array([part["answer"].get(sign, 0.0) for sign in SIGNS]),
+            topic=np.array([part["topic"].get(sign, 0.0) for sign in SIGNS]),
+            slope=part["slope"],
+            shift=part["shift"],
+        )
+        for part in (data["plain"], data["semantic"])
+    )
+    return ConfidenceModel(plain, semantic)
 
 
-def signs(ranked: Ranked) -> Floats:
-    """What speaks for the first hit, shape ``(len(SIGNS),)``: no absolute score, nothing an engine knows."""
+def signs(asked: Asked, passages: Sequence[Prepared], ranked: Ranked) -> Floats:
+    """The signs of a ranked list, shape ``(len(SIGNS),)``; zeroes without candidates."""
+    found = dict.fromkeys(SIGNS, 0.0)
     table, order = ranked.table, ranked.order
     if len(order) == 0:
         return np.zeros(len(SIGNS))
-    top = table[order[0]]
-    scores = ranked.scores[order[:3]]
-    gap = float(scores[0] - scores[1]) if len(scores) > 1 else 1.0
-    picked = [top[_AT[name]] for name in ("cover_words", "cover_bigrams", "trigrams", "run", "partial", "tokens")]
-    mean3 = float(table[order[:3], _AT["cover_bigrams"]].mean())
-    return np.array([1.0, *picked, min(gap, 3.0), mean3, top[_AT["semantic"]]])
+    top, text = table[order[0]], passages[order[0]].text
+    found["bias"] = 1.0
+    for name in _TOP_SIGNS:
+        found[name] = float(top[_AT[name]])
+    merit = ranked.merit[order[:5]]
+    found["score"] = float(merit[0])
+    found["lead"] = float(np.clip(merit[0] - merit[-1], -2.0, 6.0))
+    cover, document, trigrams = (table[:, _AT[name]] for name in ("cover_bigrams", "document", "trigrams"))
+    found["cover_mean"] = float(cover[order[:3]].mean())
+    found["document_mean"] = float(document[order[:3]].mean())
+    found["cover_most"], found["document_most"] = float(cover.max()), float(document.max())
+    found["trigrams_most"] = float(trigrams.max())
+    found["trigrams_root"] = math.sqrt(found["trigrams"])
+    found["cover_trigrams"] = float(top[_AT["cover_bigrams"]]) * found["trigrams"]
+    known = background()
+    words = asked.terms.words
+    weighed = weights(words, [0] * len(words), 0, known.words, known.passages)
+    held = [weight for word, weight in zip(words, weighed, strict=True) if word in text]
+    missed = [weight for word, weight in zip(words, weighed, strict=True) if word not in text]
+    found["weight_held"] = math.log1p(sum(held))
+    found["share_held"] = sum(held) / (sum(weighed) or 1.0)
+    found["rarest_held"], found["rarest_missed"] = max(held, default=0.0), max(missed, default=0.0)
+    return np.array([found[name] for name in SIGNS])
 
 
-def confidence(ranked: Ranked, model: ConfidenceModel, *, semantic: bool) -> float:
-    """Probability (0..1) that the first hit answers the question; 0 without hits."""
-    if len(ranked.order) == 0:
+def confidence(seen: Floats, model: Surety) -> float:
+    """Probability (0..1) that the first hit answers the question, from its :func:`signs`; 0 without candidates."""
+    if not seen[0]:
         return 0.0
-    z = float(signs(ranked) @ (model.semantic if semantic else model.plain))
-    return 1.0 / (1.0 + math.exp(-z))
+    chance = _logistic(float(seen @ model.answer)) * _logistic(float(seen @ model.topic))
+    return _logistic(model.slope * math.log(chance / (1.0 - chance)) + model.shift)
+
+
+def _logistic(z: float) -> float:
+    return 1.0 / (1.0 + math.exp(-min(max(z, -30.0), 30.0)))

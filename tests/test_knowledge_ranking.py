@@ -204,7 +204,8 @@ def test_beyond_the_head_the_order_of_the_first_scores_stays() -> None:
 def test_no_candidates_are_no_error_and_no_confidence() -> None:
     ranked = ranking.rank(asked("养老保险"), [], ranking.Extras(), ranking.shipped_ranker())
     assert len(ranked.order) == 0
-    assert ranking.confidence(ranked, ranking.shipped_confidence(), semantic=False) == 0.0
+    seen = ranking.signs(asked("养老保险"), [], ranked)
+    assert ranking.confidence(seen, ranking.shipped_confidence().plain) == 0.0
 
 
 def test_ranking_is_the_same_whatever_the_order_of_the_candidates() -> None:
