@@ -23,7 +23,7 @@ from importlib import resources
 import numpy as np
 import rjieba
 from numpy.typing import NDArray
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 from knowledge import analysis
 from knowledge.background import background, weights
@@ -36,6 +36,7 @@ Places = NDArray[np.int64]
 AVERAGE = 200.0  # characters of a passage of ordinary length
 WINDOW = 48  # characters of about one sentence
 MOST_COMPARED = 120  # characters of a question that are compared letter by letter
+MOST_SINGLES = 8  # words of one character that are looked for
 FULL = 30  # candidates that are given the costly features
 
 LABELS = {
@@ -115,12 +116,14 @@ class Prepared:
     document: PolicyDocument
     text: str  # title, headings and text, one line each
     units: NDArray[np.uint16]
-    facts: tuple[float, ...]  # title end, heading end, length, ordinal, bits of its figures, lapsed, day, source rank
+    slots: NDArray[np.uint16]  # of the window that begins at each unit
+    sentences: NDArray[np.uint16]  # how many sentences have ended at each unit
+    facts: Floats  # (8,) title end, heading end, length, ordinal, bits of its figures, lapsed, day, source rank
     places: frozenset[str]  # that the title names
 
 
 class Preparer:
-    """Prepared passages, at most ``capacity`` of them (about 1 KB each); the oldest go first."""
+    """Prepared passages, at most ``capacity`` of them (about 2 KB each); the oldest go first."""
 
     def __init__(self, capacity: int = 60_000) -> None:
         self._capacity = capacity
@@ -132,7 +135,9 @@ class Preparer:
             return kept
         if kept is not None and kept.source == passage and kept.document.title == document.title:
             # The shelf was filled anew: the text is the same, but the document may have lapsed meanwhile.
-            fresh = replace(kept, source=passage, document=document, facts=kept.facts[:5] + _standing(document))
+            fresh = replace(
+                kept, source=passage, document=document, facts=np.array((*kept.facts[:5], *_standing(document)))
+            )
         else:
             fresh = prepare(passage, document)
         self._kept[passage.id] = fresh
@@ -156,7 +161,24 @@ def prepare(passage: Passage, document: PolicyDocument) -> Prepared:
         float(sum(1 << kind for kind, (_, figure) in enumerate(_FIGURES) if figure.search(body))),
         *_standing(document),
     )
-    return Prepared(passage, document, text, units, facts, places)
+    pairs = units.astype(np.uint32) << np.uint32(16)
+    pairs[:-1] |= units[1:]
+    sentences = _ENDS[units].cumsum(dtype=np.uint16)
+    return Prepared(passage, document, text, units, _slots(pairs), sentences, np.array(facts), places)
+
+
+_SLOTS = 8192
+
+
+def _slots(pairs: NDArray[np.uint32]) -> NDArray[np.uint16]:
+    """A number below ``_SLOTS`` for each pair of units; different pairs seldom share one."""
+    found: NDArray[np.uint16] = ((pairs * np.uint32(2654435769)) >> np.uint32(19)).astype(np.uint16)
+    return found
+
+
+_ENDS = np.zeros(65536, dtype=np.bool_)
+_ENDS[[ord(c) for c in "。;!?\n"]] = True
+"""Units that end a sentence."""
 
 
 def _standing(document: PolicyDocument) -> tuple[float, float, float]:
@@ -202,8 +224,7 @@ class Asked:
     terms: analysis.Terms
     windows: tuple[tuple[int, int], ...]  # UTF-16 units of each column
     grams: Floats  # (c, 6): idf as a bigram; then of nouns, verbs, others, joints between words; as a word
-    chains: tuple[tuple[tuple[int, ...], float], ...]  # columns of each longer word, and its idf
-    singles: tuple[tuple[int, float], ...]  # one-character words, and their idf
+    longer: tuple[tuple[str, float], ...]  # words of more than two characters or of one, and their idf
     follows: dict[tuple[int, int], float]  # columns that stand side by side in the question, and their weight
     length: int  # windows in reading order, with repetitions
     places: frozenset[str]
@@ -217,8 +238,7 @@ class Asked:
     @property
     def word_total(self) -> float:
         """Sum of the word weights, never 0."""
-        others = sum(idf for _, idf in self.chains) + sum(idf for _, idf in self.singles)
-        return float(self.grams[:, 5].sum()) + others or 1.0
+        return float(self.grams[:, 5].sum()) + sum(idf for _, idf in self.longer) or 1.0
 
 
 def ask(question: str, terms: analysis.Terms, frequencies: Frequencies) -> Asked:
@@ -257,25 +277,24 @@ def ask(question: str, terms: analysis.Terms, frequencies: Frequencies) -> Asked
     grams = np.zeros((len(rows), 6))
     for place, (weight, kind) in enumerate(rows):
         grams[place, 0] = grams[place, 1 + kind] = weight
-    chains: list[tuple[tuple[int, ...], float]] = []
-    singles: list[tuple[int, float]] = []
+    longer: list[tuple[str, float]] = []
+    singles = 0
     for word, idf in zip(terms.words, word_idf, strict=True):
-        parts = tuple(columns.get(word[i : i + 2], -1) for i in range(len(word) - 1))
-        if not parts:
-            if len(singles) < 8:
-                singles.append((_unit(word), idf))
-        elif min(parts) >= 0:
-            if len(parts) == 1:
-                grams[parts[0], 5] = idf
-            else:
-                chains.append((parts, idf))
+        if len(word) == 1:
+            singles += 1
+            if singles <= MOST_SINGLES:
+                longer.append((word, idf))
+        elif len(word) == 2:
+            if word in columns:
+                grams[columns[word], 5] = idf
+        elif all(word[i : i + 2] in columns for i in range(len(word) - 1)):
+            longer.append((word, idf))
     return Asked(
         text=text,
         terms=terms,
         windows=tuple((_unit(w[0]), _unit(w[1])) for w in columns),
         grams=grams,
-        chains=tuple(chains),
-        singles=tuple(singles),
+        longer=tuple(longer),
         follows=follows,
         length=max(length, 1),
         places=places_in(tagged),
@@ -322,8 +341,6 @@ def _spelled(text: str) -> list[list[tuple[str, str, float]]]:
 
 # --- features ----------------------------------------------------------------------------------------------------------
 
-_SENTENCE_ENDS = tuple(ord(c) for c in "。;!?\n")
-
 
 @dataclass(frozen=True, slots=True)
 class Extras:
@@ -336,182 +353,263 @@ class Extras:
 
 
 @dataclass(frozen=True, slots=True)
+class _Reading:
+    """One reading of the question, its windows counted among the ``u`` windows of all readings."""
+
+    asked: Asked
+    grams: Floats  # (u, 6)
+    links: Places  # (u * u,) number of the pair of windows among those that stand side by side, -1 for none
+    weights: Floats  # of these pairs
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """``n`` candidates as they lie before every reading."""
+
+    passages: Sequence[Prepared]
+    facts: Floats  # (n, 8)
+    ends: Places  # (n,) where each ends in the joined text
+    number: Places  # (n,) which document it belongs to
+    order: Places  # (n,) the candidates by document
+    starts: Places  # (documents,) where each document begins in ``order``
+
+    def greatest(self, values: Floats) -> Floats:
+        """The greatest of each column among the candidates of the same document: ``(n, k)`` → ``(n, k)``."""
+        found: Floats = np.maximum.reduceat(values[self.order], self.starts)[self.number]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class _Matches:
-    """Where the windows of the question stand in the joined text of the candidates, in reading order."""
+    """Where windows of the question stand in the joined text of the candidates, in reading order."""
 
     rows: Places
     columns: Places
     places: Places
     zones: Places  # 0 title, 1 headings, 2 text
-    sentences: Places  # running number of the sentence
+    sentences: NDArray[np.uint16]  # running number of the sentence in its passage
+
+    def greatest(self, values: Floats, which: Places | slice = slice(None)) -> tuple[Places, Floats]:
+        """Rows that have any of these matches, and the greatest of each column of ``values`` among them."""
+        rows = self.rows[which]
+        starts = _starts(rows[1:] != rows[:-1])
+        return rows[starts], np.maximum.reduceat(values, starts)
+
+
+def _starts(changes: NDArray[np.bool_]) -> Places:
+    """Where the pieces begin that are cut after each True."""
+    cuts = changes.nonzero()[0]
+    starts = np.zeros(len(cuts) + 1, dtype=np.int64)
+    np.add(cuts, 1, out=starts[1:])
+    return starts
 
 
 def measure(asked: Asked, passages: Sequence[Prepared], extras: Extras) -> Floats:
     """Cheap features of every candidate: shape ``(n, f)``, the costly columns are 0."""
-    n = len(passages)
-    table = np.zeros((n, len(FEATURES)))
-    if n == 0:
-        return table
-    facts = np.array([p.facts for p in passages])
-    ends = np.cumsum(facts[:, 2]).astype(np.int64)
-    units = np.concatenate([p.units for p in passages])
-    numbers: dict[str, int] = {}
-    number = np.array([numbers.setdefault(p.source.document, len(numbers)) for p in passages])
-    same = number[:, None] == number[None, :]
-    if asked.windows:
-        _lexical(asked, table, _matches(asked, units, ends, facts), facts, same)
-    if asked.singles:
-        _single_words(asked, table, units, ends)
-    score = table[:, _AT["soft"]] + table[:, _AT["words"]]
-    table[:, _AT["best"]] = (same * score).max(1) / 2.0
-    table[:, _AT["siblings"]] = np.log(same.sum(1)) / 3.0
-    order = facts[:, 3]
-    table[:, _AT["before"]] = ((same & (order[None, :] == order[:, None] - 1.0)) * score).max(1)
-    table[:, _AT["length"]] = np.log(np.maximum(facts[:, 2] - facts[:, 1], 8.0) / AVERAGE)
-    if asked.figure:
-        table[:, _AT["amount"]] = (facts[:, 4].astype(np.int64) & asked.figure) != 0
-    if asked.places:
-        _located(asked, table, passages, same)
-    table[:, _AT["lapsed"]] = facts[:, 5]
-    if extras.today is not None:
-        age = (extras.today.toordinal() - facts[:, 6]) / 3652.0  # a document without a date counts as old
-        table[:, _AT["recent"]] = np.clip(1.0 - age, 0.0, 1.0)
-    table[:, _AT["source"]] = facts[:, 7]
-    for name, values in (("semantic", extras.semantic), ("expanded", extras.expanded), ("named", extras.named)):
-        if values is not None:
-            table[:, _AT[name]] = values
-    if extras.semantic is not None:
-        # How far meaning is to be trusted differs from question to question: where the words are found anyway it
-        # counts less, where some passage is very near it counts more.
-        meaning = table[:, _AT["semantic"]]
-        table[:, _AT["semantic_worded"]] = meaning * table[:, _AT["cover_bigrams"]].max()
-        table[:, _AT["semantic_sure"]] = meaning * meaning.max()
+    table: Floats = _measure((asked,), passages, extras)[:, 0]
     return table
 
 
-def _matches(asked: Asked, units: NDArray[np.uint16], ends: Places, facts: Floats) -> _Matches:
-    characters: dict[int, int] = {}
-    for first, second in asked.windows:
-        characters.setdefault(first, len(characters) + 2)
-        characters.setdefault(second, len(characters) + 2)
-    size = len(characters) + 2
-    code = np.zeros(65536, dtype=np.int16)
-    code[list(characters)] = list(characters.values())
-    code[list(_SENTENCE_ENDS)] = 1
-    pairs = np.full(size * size, -1, dtype=np.int64)
-    for place, (first, second) in enumerate(asked.windows):
-        pairs[characters[first] * size + characters[second]] = place
-    coded = code[units]
-    here = np.flatnonzero(coded)[:-1]  # the last unit is always the end of a line
-    first_code = coded[here].astype(np.int64)
-    columns = pairs[first_code * size + coded[here + 1]]
-    sentences = np.cumsum(first_code == 1)
-    kept = columns >= 0
-    places, columns, sentences = here[kept], columns[kept], sentences[kept]
-    rows = np.searchsorted(ends, places, side="right")
-    inside = places - (ends - facts[:, 2].astype(np.int64))[rows]
-    zones = (inside >= facts[rows, 0]).astype(np.int64) + (inside > facts[rows, 1])
+def _measure(readings: Sequence[Asked], passages: Sequence[Prepared], extras: Extras) -> Floats:
+    """Cheap features for ``r`` readings of one question, shape ``(n, r, f)``: what they share is looked at once."""
+    n = len(passages)
+    table = np.zeros((n, len(readings), len(FEATURES)))
+    if n == 0:
+        return table
+    found = _candidates(passages)
+    facts = found.facts
+    windows: dict[tuple[int, int], int] = {}
+    for asked in reversed(readings):  # the widest first
+        for window in asked.windows:
+            windows.setdefault(window, len(windows))
+    middle = 0.9 * (0.7 + 0.3 / AVERAGE * facts[:, 2])
+    if windows:
+        _lexical([_reading(asked, windows) for asked in readings], table, _matches(windows, found), found, middle)
+    _longer_words(readings, table, passages, middle)
+    score = table[:, :, _AT["soft"]] + table[:, :, _AT["words"]]
+    table[:, :, _AT["best"]] = found.greatest(score) / 2.0
+    table[:, :, _AT["siblings"]] = (np.log(np.bincount(found.number)) / 3.0)[found.number, None]
+    place = found.number * _FAR + facts[:, 3]
+    here, before = (place[:, None] - 1.0 == place).nonzero()
+    if len(here):
+        np.maximum.at(table[:, :, _AT["before"]], here, score[before])
+    table[:, :, _AT["length"]] = np.log(np.maximum(facts[:, 2] - facts[:, 1], 8.0) / AVERAGE)[:, None]
+    for reading, asked in enumerate(readings):
+        if asked.figure:
+            table[:, reading, _AT["amount"]] = (facts[:, 4].astype(np.int64) & asked.figure) != 0
+        if asked.places:
+            _located(asked, table[:, reading], found)
+    table[:, :, _AT["lapsed"]] = facts[:, 5:6]
+    if extras.today is not None:
+        age = (extras.today.toordinal() - facts[:, 6:7]) / 3652.0  # a document without a date counts as old
+        table[:, :, _AT["recent"]] = np.minimum(np.maximum(1.0 - age, 0.0), 1.0)
+    table[:, :, _AT["source"]] = facts[:, 7:8]
+    for name, values in (("semantic", extras.semantic), ("expanded", extras.expanded), ("named", extras.named)):
+        if values is not None:
+            table[:, :, _AT[name]] = values[:, None]
+    if extras.semantic is not None:
+        # How far meaning is to be trusted differs from question to question: where the words are found anyway it
+        # counts less, where some passage is very near it counts more.
+        meaning = extras.semantic[:, None]
+        table[:, :, _AT["semantic_worded"]] = meaning * table[:, :, _AT["cover_bigrams"]].max(0)
+        table[:, :, _AT["semantic_sure"]] = meaning * meaning.max()
+    return table
+
+
+_FAR = 1e9
+"""More than any passage's ordinal."""
+
+
+def _candidates(passages: Sequence[Prepared]) -> _Candidates:
+    facts = np.concatenate([p.facts for p in passages]).reshape(len(passages), -1)
+    numbers: dict[str, int] = {}
+    number = np.array([numbers.setdefault(p.source.document, len(numbers)) for p in passages])
+    order = number.argsort(kind="stable")
+    starts = number[order].searchsorted(np.arange(len(numbers)))
+    return _Candidates(passages, facts, facts[:, 2].cumsum().astype(np.int64), number, order, starts)
+
+
+def _reading(asked: Asked, windows: dict[tuple[int, int], int]) -> _Reading:
+    u = len(windows)
+    columns = [windows[window] for window in asked.windows]
+    grams = np.zeros((u, 6))
+    grams[columns] = asked.grams
+    links = np.full(u * u, -1, dtype=np.int64)
+    links[[columns[a] * u + columns[b] for a, b in asked.follows]] = np.arange(len(asked.follows))
+    return _Reading(asked, grams, links, np.array(list(asked.follows.values())))
+
+
+def _matches(windows: dict[tuple[int, int], int], found: _Candidates) -> _Matches:
+    keys = np.array([first << 16 | second for first, second in windows], dtype=np.uint32)
+    column = keys.argsort()
+    keys = keys[column]
+    wanted = np.zeros(_SLOTS, dtype=np.bool_)
+    wanted[_slots(keys)] = True
+    units = np.concatenate([p.units for p in found.passages])
+    # Nearly all places are ruled out by their slot; the others are compared.
+    here = wanted[np.concatenate([p.slots for p in found.passages])].nonzero()[0]
+    pairs = units[here].astype(np.uint32) << np.uint32(16) | units.take(here + 1, mode="clip")
+    near = keys.searchsorted(pairs)
+    kept = keys.take(near, mode="clip") == pairs
+    places, columns = here[kept], column[near[kept]]
+    # Each passage has three zones, which end one after the other.
+    zone_ends = found.facts[:, :3] + ((0.0, 1.0, 0.0),)
+    zone_ends += (found.ends - found.facts[:, 2])[:, None]
+    rows, zones = np.divmod(zone_ends.ravel().searchsorted(places, side="right"), 3)
+    sentences = np.concatenate([p.sentences for p in found.passages])[places]
     return _Matches(rows, columns, places, zones, sentences)
 
 
-def _lexical(asked: Asked, table: Floats, found: _Matches, facts: Floats, same: NDArray[np.bool_]) -> None:
-    n, c = len(table), len(asked.windows)
-    grams, total = asked.grams, asked.gram_total
+def _lexical(
+    readings: Sequence[_Reading], table: Floats, found: _Matches, candidates: _Candidates, middle: Floats
+) -> None:
+    n, r, _ = table.shape
+    grams = np.concatenate([reading.grams for reading in readings], axis=1)  # (u, 6 r)
+    gram = np.ascontiguousarray(grams[:, ::6])  # (u, r)
+    u = len(gram)
+    total = np.array([reading.asked.gram_total for reading in readings])
+    words = np.array([reading.asked.word_total for reading in readings])
     rows, columns, places = found.rows, found.columns, found.places
-    counts = np.bincount((found.zones * n + rows) * c + columns, minlength=3 * n * c).reshape(3, n, c)
-    everywhere = counts.sum(0).astype(np.float64)
-    present = (everywhere > 0.0).astype(np.float64)
-    share = facts[:, 2:3] / AVERAGE
-    middle = 0.9 * (0.7 + 0.3 * share)
-    saturated = (everywhere * 1.9 / (everywhere + middle)) @ grams
+    counts = np.bincount((rows * 3 + found.zones) * u + columns, minlength=3 * n * u).reshape(n, 3, u)
+    everywhere = counts.sum(1).astype(np.float64)
+    present = np.minimum(everywhere, 1.0)
+    share = candidates.facts[:, 2:3] / AVERAGE
+    saturated = (everywhere * 1.9 / (everywhere + middle[:, None])) @ grams
     covered = present @ grams
-    table[:, _AT["cover_bigrams"]] = covered[:, 0] / total
-    table[:, _AT["nouns"]] = saturated[:, 1] / total
-    table[:, _AT["verbs"]] = saturated[:, 2] / total
-    table[:, _AT["others"]] = saturated[:, 3] / total
-    table[:, _AT["cover_nouns"]] = covered[:, 1] / total
-    table[:, _AT["cover_joints"]] = covered[:, 4] / total
-    gram = grams[:, 0]
-    table[:, _AT["soft"]] = (everywhere * 1.5 / (everywhere + 0.5 * (0.8 + 0.2 * share))) @ gram / total
-    table[:, _AT["sharp"]] = (everywhere * 2.2 / (everywhere + 1.2 * (0.25 + 0.75 * share))) @ gram / total
-    words, words_covered = saturated[:, 5], covered[:, 5]
-    for chain, idf in asked.chains:
-        hit = columns == chain[0]
-        for step, column in enumerate(chain[1:], 1):
-            hit[-step:] = False
-            hit[:-step] &= (columns[step:] == column) & (places[step:] == places[:-step] + step)
-        hits = np.bincount(rows[hit], minlength=n)
-        words = words + idf * hits * 1.9 / (hits + middle[:, 0])
-        words_covered = words_covered + idf * (hits > 0)
-    table[:, _AT["words"]] = words / asked.word_total
-    table[:, _AT["cover_words"]] = words_covered / asked.word_total
-    titled = counts[0] > 0
-    table[:, _AT["title"]] = titled @ gram / total
-    table[:, _AT["heading"]] = (counts[1] > 0) @ gram / total
-    table[:, _AT["document"]] = ((same.astype(np.float64) @ present) > 0.0) @ gram / total
+    table[:, :, _AT["words"]] = saturated[:, 5::6] / words
+    table[:, :, _AT["cover_words"]] = covered[:, 5::6] / words
+    table[:, :, _AT["cover_bigrams"]] = covered[:, ::6] / total
+    table[:, :, _AT["nouns"]] = saturated[:, 1::6] / total
+    table[:, :, _AT["verbs"]] = saturated[:, 2::6] / total
+    table[:, :, _AT["others"]] = saturated[:, 3::6] / total
+    table[:, :, _AT["cover_nouns"]] = covered[:, 1::6] / total
+    table[:, :, _AT["cover_joints"]] = covered[:, 4::6] / total
+    table[:, :, _AT["soft"]] = (everywhere * 1.5 / (everywhere + 0.5 * (0.8 + 0.2 * share))) @ gram / total
+    table[:, :, _AT["sharp"]] = (everywhere * 2.2 / (everywhere + 1.2 * (0.25 + 0.75 * share))) @ gram / total
+    titled = counts[:, 0] > 0
+    table[:, :, _AT["title"]] = titled @ gram / total
+    table[:, :, _AT["heading"]] = (counts[:, 1] > 0) @ gram / total
+    table[:, :, _AT["document"]] = candidates.greatest(present) @ gram / total
     if len(places) == 0:
         return
-    _runs(asked, table, rows, columns, places)
-    sums = np.concatenate(([0.0], np.cumsum(gram[columns])))
-    reach = np.minimum(
-        np.searchsorted(places, places + WINDOW, side="right"), np.searchsorted(rows, rows, side="right")
-    )
-    np.maximum.at(table[:, _AT["dense"]], rows, (sums[reach] - sums[:-1]) / total)
-    new = np.flatnonzero((found.zones == 2) & ~titled[rows, columns])
+    _runs(readings, table, found)
+    sums = np.zeros((len(places) + 1, r))
+    gram[columns].cumsum(0, out=sums[1:])
+    reach = places.searchsorted(np.minimum(places + WINDOW, candidates.ends[rows] - 1), side="right")
+    which, values = found.greatest(sums[reach] - sums[:-1])
+    table[which, :, _AT["dense"]] = values / total
+    new = ((found.zones == 2) & ~titled[rows, columns]).nonzero()[0]
     if len(new):
-        # Sentences count upwards, so each belongs to one row; a window counts once in a sentence.
-        sentences, where = np.unique(found.sentences[new], return_inverse=True)
-        held = np.zeros((len(sentences), c))
-        held[where, columns[new]] = 1.0
-        row_of = np.zeros(len(sentences), dtype=np.int64)
-        row_of[where] = rows[new]
-        np.maximum.at(table[:, _AT["fresh"]], row_of, held @ gram / total)
+        # A window counts once in a sentence.
+        sentences, of = found.sentences[new], rows[new]
+        starts = _starts((sentences[1:] != sentences[:-1]) | (of[1:] != of[:-1]))
+        first = np.zeros(len(new), dtype=np.int64)
+        first[starts[1:]] = 1
+        held = np.zeros((len(starts), u))
+        held[first.cumsum(), columns[new]] = 1.0
+        which, values = found.greatest(held @ gram, new[starts])
+        table[which, :, _AT["fresh"]] = values / total
 
 
-def _runs(asked: Asked, table: Floats, rows: Places, columns: Places, places: Places) -> None:
+def _runs(readings: Sequence[_Reading], table: Floats, found: _Matches) -> None:
     """Trigrams of the question that stand in the text, and the longest piece they share word for word."""
-    n, c = len(table), len(asked.windows)
-    if not asked.follows or len(places) < 2:
-        return
-    weight = np.zeros(c * c)
-    weight[[a * c + b for a, b in asked.follows]] = list(asked.follows.values())
-    joined = columns[:-1] * c + columns[1:]
-    here = np.flatnonzero((places[1:] == places[:-1] + 1) & (weight[joined] > 0.0))
-    if len(here) == 0:
-        return
-    distinct = np.unique(rows[here] * (c * c) + joined[here])
-    total = sum(asked.follows.values()) or 1.0
-    table[:, _AT["trigrams"]] = np.bincount(distinct // (c * c), weight[distinct % (c * c)], n) / total
-    # A run of k links is k + 1 windows.
-    first = np.concatenate(([0], np.flatnonzero(np.diff(here) != 1) + 1))
-    length = np.diff(np.concatenate((first, [len(here)])))
-    np.maximum.at(table[:, _AT["run"]], rows[here[first]], np.minimum((length + 1) / asked.length, 1.0))
+    n, u = len(table), len(readings[0].grams)
+    beside = (found.places[1:] == found.places[:-1] + 1).nonzero()[0]
+    joined = found.columns[beside] * u + found.columns[beside + 1]
+    for place, reading in enumerate(readings):
+        number = reading.links[joined]
+        linked = (number >= 0).nonzero()[0]
+        if len(linked) == 0:
+            continue
+        here, number = beside[linked], number[linked]
+        held = np.zeros((n, len(reading.weights)))
+        held[found.rows[here], number] = 1.0
+        table[:, place, _AT["trigrams"]] = held @ reading.weights / (reading.weights.sum() or 1.0)
+        # A run of k links is k + 1 windows.
+        starts = _starts(here[1:] != here[:-1] + 1)
+        length = np.diff(starts, append=len(here))
+        which, values = found.greatest(length, here[starts])
+        table[which, place, _AT["run"]] = np.minimum((values + 1) / reading.asked.length, 1.0)
 
 
-def _single_words(asked: Asked, table: Floats, units: NDArray[np.uint16], ends: Places) -> None:
-    for unit, idf in asked.singles:
-        rows = np.searchsorted(ends, np.flatnonzero(units == unit), side="right")
-        hits = np.bincount(rows, minlength=len(table))
-        table[:, _AT["words"]] += idf * hits * 1.9 / (hits + 0.9) / asked.word_total
-        table[:, _AT["cover_words"]] += idf * (hits > 0) / asked.word_total
+def _longer_words(readings: Sequence[Asked], table: Floats, passages: Sequence[Prepared], middle: Floats) -> None:
+    """Words of more or fewer characters than a window has, added to the features of words."""
+    texts = [p.text for p in passages]
+    counted: dict[str, Floats] = {}
+    for place, asked in enumerate(readings):
+        for word, idf in asked.longer:
+            hits = counted.get(word)
+            if hits is None:
+                hits = counted[word] = np.array([text.count(word) for text in texts], dtype=np.float64)
+            share = idf / asked.word_total
+            table[:, place, _AT["words"]] += share * 1.9 * hits / (hits + (middle if len(word) > 1 else 0.9))
+            table[:, place, _AT["cover_words"]] += share * (hits > 0.0)
 
 
-def _located(asked: Asked, table: Floats, passages: Sequence[Prepared], same: NDArray[np.bool_]) -> None:
+def _located(asked: Asked, table: Floats, found: _Candidates) -> None:
     """Whether the passage's document speaks of the place that was asked for, or its title of another one."""
-    named = np.array([[place in p.text for place in asked.places] for p in passages], dtype=np.float64)
-    table[:, _AT["place"]] = ((same.astype(np.float64) @ named) > 0.0).mean(1)
-    table[:, _AT["elsewhere"]] = [float(bool(p.places) and not p.places & asked.places) for p in passages]
+    named = np.array([[place in p.text for place in asked.places] for p in found.passages], dtype=np.float64)
+    table[:, _AT["place"]] = found.greatest(named).mean(1)
+    table[:, _AT["elsewhere"]] = [float(bool(p.places) and not p.places & asked.places) for p in found.passages]
 
 
 def refine(asked: Asked, passages: Sequence[Prepared], table: Floats, rows: Sequence[int]) -> None:
     """Fill the costly features of these rows of ``table``."""
-    words = asked.terms.words
-    total = sum(map(len, words)) or 1
-    short = asked.text[:MOST_COMPARED]
-    for row in rows:
-        text = passages[row].text
-        table[row, _AT["partial"]] = fuzz.partial_ratio(short, text) / 100.0
-        table[row, _AT["tokens"]] = sum(len(word) for word in words if word in text) / total
+    texts = [passages[row].text for row in rows]
+    if texts:
+        table[np.array(rows)[:, None], _COSTLY] = _costly(asked, texts)
+
+
+_COSTLY = [_AT[name] for name in COSTLY]
+
+
+def _costly(asked: Asked, texts: Sequence[str]) -> Floats:
+    """Shape ``(len(texts), 2)``."""
+    partial = process.cdist([asked.text[:MOST_COMPARED]], texts, scorer=fuzz.partial_ratio, dtype=np.float64)[0] / 100.0
+    words = [(word, len(word)) for word in asked.terms.words]
+    total = sum(length for _, length in words) or 1
+    held = [sum([length for word, length in words if word in text]) / total for text in texts]
+    return np.array((partial, held)).T
 
 
 # --- weights -----------------------------------------------------------------------------------------------------------
@@ -572,18 +670,14 @@ def rank(
     that an added word counts half. Without it nothing differs.
     """
     weight = model.plain if extras.semantic is None else model.semantic
-    table = measure(asked, passages, extras)
-    if widened is not None:
-        table = (table + measure(widened, passages, extras)) / 2.0
+    readings = (asked,) if widened is None else (asked, widened)
+    table = _measure(readings, passages, extras).sum(1) / len(readings)
     first = table @ weight.first
     order = np.argsort(-first, kind="stable")
     head = order[:FULL]
-    refine(asked, passages, table, head.tolist())
-    if widened is not None:
-        other = np.zeros_like(table)
-        refine(widened, passages, other, head.tolist())
-        costly = [_AT[name] for name in COSTLY]
-        table[:, costly] = (table[:, costly] + other[:, costly]) / 2.0
+    texts = [passages[row].text for row in head.tolist()]
+    if texts:
+        table[head[:, None], _COSTLY] = sum(_costly(reading, texts) for reading in readings) / len(readings)
     scores = first.copy()
     scores[head] = table[head] @ weight.full
     head = head[np.argsort(-scores[head], kind="stable")]
