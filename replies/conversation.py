@@ -96,7 +96,7 @@ def advance(
     if turn.subject and not (turn.followup and turn.subject == conversation.subject):
         slots["base"] = turn.base or turn.subject
     pending: tuple[Choice, ...] = ()
-    if reply.kind in (ReplyKind.CHOICES, ReplyKind.CLARIFY):
+    if reply.kind in (ReplyKind.CHOICES, ReplyKind.CLARIFY, ReplyKind.ANSWER):
         pending = reply.choices
         slots.update({f"pick.{index}": target for index, target in enumerate(decision.targets, 1) if target})
     asking_back = reply.kind is ReplyKind.CLARIFY
@@ -194,7 +194,9 @@ def _inherit(main: str, conversation: Conversation, words: Dialogue) -> Turn | N
     """A message that leans on what was said before, or None when it stands by itself."""
     length = len(letters(main))
     own = words.core(main)
-    waits = conversation.asked_back or bool(conversation.choices)
+    waits = conversation.asked_back or (
+        bool(conversation.choices) and conversation.slots.get("kind") != ReplyKind.ANSWER.value
+    )
     complete = len(own) >= 2 and words.question.search(main) is not None
     if waits and conversation.question and length <= (14 if conversation.asked_back else 8) and not complete:
         joined = _join(conversation.question, main)
@@ -230,7 +232,9 @@ def _inherit(main: str, conversation: Conversation, words: Dialogue) -> Turn | N
 
 
 def _pick(plain: str, conversation: Conversation, words: Dialogue) -> Turn | None:
+    """The choice that a message takes. Beside an answer only what plainly points to one: anything else is a new message."""
     choices = conversation.choices
+    waiting = conversation.slots.get("kind") != ReplyKind.ANSWER.value
     ordinal = _ORDINAL.match(plain)
     if ordinal is not None:
         number = int(ordinal.group(1)) if ordinal.group(1).isdigit() else _DIGITS[ordinal.group(1)]
@@ -242,11 +246,13 @@ def _pick(plain: str, conversation: Conversation, words: Dialogue) -> Turn | Non
     for index, choice in enumerate(choices):
         if plain in (tidy(choice.send), tidy(choice.label)):
             return _picked(index, conversation, words)
-    if len(choices) == 1 and letters(plain) in words.yes:
+    if waiting and len(choices) == 1 and letters(plain) in words.yes:
         return _picked(0, conversation, words)
     core = letters(_POINTING.sub("", plain))
     pointing = core != letters(plain)
     if words.command(plain) is not None or not 2 <= len(core) <= 12 or words.aspect(plain) is not None:
+        return None
+    if not (waiting or pointing):
         return None
     holding = [index for index, choice in enumerate(choices) if core in letters(tidy(choice.label))]
     if len(holding) == 1:

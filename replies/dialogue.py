@@ -49,7 +49,8 @@ class Dialogue:
     aspects: tuple[Aspect, ...]
     filler: re.Pattern[str]  # phrases of two characters and more
     particles: frozenset[str]  # words of one character, dropped only where they stand alone
-    generic: re.Pattern[str]
+    generic: re.Pattern[str]  # phrases of two characters and more that name no matter
+    general: frozenset[str]  # the same of one character, dropped only where they stand alone
     question: re.Pattern[str]  # words that make a sentence a question
     creation: re.Pattern[str]
     not_creation: re.Pattern[str] | None
@@ -78,7 +79,8 @@ class Dialogue:
 
     def core(self, text: str) -> str:
         """What names a matter: the subject without words that are too general to name one."""
-        return letters(self.generic.sub(" ", self.subject(text)))
+        kept = self.generic.sub(" ", self.subject(text))
+        return letters("".join(" " if word in self.general else word for word in rjieba.cut(kept)))
 
     def vagueness(self, text: str) -> Vagueness:
         """Whether a question names a matter, and asks anything about it."""
@@ -123,6 +125,7 @@ def load(path: Path | None = None) -> Dialogue:
     human = tuple(re.escape(phrase) for phrase, kind in commands.items() if kind is TurnKind.HUMAN)
     words = table.get("words", {})
     filler = data.strings(words.get("filler", []), f"{source} [words] filler")
+    generic = data.strings(words.get("generic", []), f"{source} [words] generic")
     creation = table.get("creation", {})
     where = f"{source} [creation]"
     return Dialogue(
@@ -131,9 +134,8 @@ def load(path: Path | None = None) -> Dialogue:
         aspects=tuple(aspects),
         filler=_longest_first((word for word in filler if len(word) > 1), f"{source} [words]"),
         particles=frozenset(word for word in filler if len(word) == 1),
-        generic=_longest_first(
-            data.strings(words.get("generic", []), f"{source} [words] generic"), f"{source} [words]"
-        ),
+        generic=_longest_first((word for word in generic if len(word) > 1), f"{source} [words]"),
+        general=frozenset(word for word in generic if len(word) == 1),
         question=_longest_first(
             data.strings(words.get("question", []), f"{source} [words] question"), f"{source} [words]"
         ),

@@ -18,6 +18,8 @@ from knowledge.model import (
     OrganRelation,
     Validity,
 )
+from replies import family
+from replies.family import Family
 from replies.labels import MOST_CHOICES, NEAREST, bare, core_title
 from replies.model import Context, Missing, Turn, Vagueness
 from replies.text import letters
@@ -28,23 +30,24 @@ _ASKED_YEAR = re.compile(r"((?:19|20)\d\d)\s*年?")
 _BOUND_YEAR = re.compile(r"((?:19|20)\d\d)\s*年(?!\s*\d{1,2}\s*月)")
 
 
-def sure(turn: Turn, finding: Finding, context: Context) -> float:
-    """How sure we may be of the first hit: the library's confidence, unless other evidence speaks against it.
+def sure(turn: Turn, finding: Finding) -> float:
+    """How sure we may be of the first hit: the library's confidence, unless the hit holds nothing of the matter."""
+    return finding.confidence if finding.hits and speaks_of(turn, finding, finding.hits[0]) else 0.0
 
-    Against it speak: the hit holds nothing of the matter; or the library knows some word of the matter in none of its
-    hits while the directory names an organ that none of the first hits has to do with.
+
+def elsewhere(finding: Finding, leading: Family, context: Context) -> OrganMatch | None:
+    """The organ of which the directory says that it handles the matter, where the leading documents are about another.
+
+    They are about another where none of the directory's reasons stands in their titles and heads and they are neither
+    the organ's own nor name it. A township that is merely named says where, not what.
     """
-    if not finding.hits or not speaks_of(turn, finding, finding.hits[0]):
-        return 0.0
-    handles = holder(finding.organs, context, context.organ_at)
-    if handles is None or issued(handles.organ, finding.hits[:NEAREST]):
-        return finding.confidence
-    held = "".join(all_text(hit) for hit in finding.hits)
-    unknown = [word for word in finding.record.terms if len(word) > 1 and word in turn.core and word not in held]
-    if not unknown:
-        return finding.confidence
-    # One unknown word does not undo a hit that fits in all else: then the asker may choose.
-    return finding.confidence / 2 if finding.confidence >= context.answer_at else 0.0
+    match = holder(finding.organs, context, context.organ_at)
+    if match is None or issued(match.organ, finding.hits[:NEAREST]):
+        return None
+    names = {match.organ.name, match.organ.short_name, *match.organ.aliases}
+    if match.organ.relation is OrganRelation.TOWNSHIP and names & set(match.because):
+        return None
+    return None if any(family.holds(reason, leading) for reason in match.because) else match
 
 
 def at_work(finding: Finding, context: Context) -> OrganMatch | None:

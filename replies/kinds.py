@@ -20,7 +20,7 @@ from knowledge.model import (
     PolicyDocument,
 )
 from register.inquiry import Choice, Conversation, ReplyKind
-from replies import evidence, labels, sensitive
+from replies import evidence, family, labels, sensitive
 from replies import guide as guides
 from replies.model import (
     Context,
@@ -165,16 +165,25 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
         return _answer(_picked_first(hits, turn.passage), "picked", context)
     if turn.number_only or (turn.filters.number and not hits):
         return _by_number(turn, finding, context)
-    sure = evidence.sure(turn, finding, context)
+    leading = family.leading(hits)
+    sure = evidence.sure(turn, finding)
     year = evidence.missing_year(turn, hits[0]) if hits else ""
     short = len(letters(turn.question)) <= 4
-    vague = turn.vagueness is Vagueness.NO_MATTER and (short or sure < _surer(context))
-    if sure >= context.answer_at and not year and not vague and not _unmade(turn, sure, hits[0], context):
+    vague = turn.vagueness is Vagueness.NO_MATTER and (short or sure < context.surer_at)
+    known = family.named(turn, finding, leading)
+    other = evidence.elsewhere(finding, leading, context)
+    agreed = known and other is None and turn.vagueness is Vagueness.CLEAR and leading.share >= context.family_share
+    at = context.family_at if agreed else context.answer_at if known else context.surer_at
+    if other is not None and sure < context.surer_at:
+        # The directory sees another matter: then nothing is quoted, and what does not even fit by name is not offered.
+        at, sure = 1.0, sure if known else 0.0
+    if hits and sure >= at and not year and not vague and not _unmade(turn, sure, hits[0], context):
         ordered, replaced = evidence.in_force_first(hits)
-        rivals = [] if turn.followup else evidence.rivals(ordered, turn)
+        rivals = [] if turn.followup or agreed else evidence.rivals(ordered, turn)
         if len(rivals) > 1:
             return _choices(rivals, "answer.ambiguous")
-        return _answer(ordered, "answer.replaced" if replaced else "answer", context)
+        rule = "answer.replaced" if replaced else "answer" if sure >= context.answer_at else "answer.family"
+        return _answer(ordered, rule, context, beside=sure < context.surer_at)
     if turn.triage is not None and (sure < context.choices_at or turn.triage.kind in _GRIEVANCES):
         return _refer(turn.triage, finding, context)
     if turn.wants_creation:
@@ -209,16 +218,11 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     return _missed(turn, finding, conversation, context)
 
 
-def _surer(context: Context) -> float:
-    """Half way between the threshold and certainty: asked of what is easily mistaken."""
-    return (1 + context.answer_at) / 2
-
-
 def _unmade(turn: Turn, sure: float, hit: Hit, context: Context) -> bool:
     """Whether figures or a certificate are wanted that the first hit does not plainly hold."""
     if not turn.wants_creation:
         return False
-    return sure < _surer(context) or not _FIGURES.search(hit.passage.text)
+    return sure < context.surer_at or not _FIGURES.search(hit.passage.text)
 
 
 _GRIEVANCES = (TriageKind.COMPLAINT, TriageKind.CONSUMER, TriageKind.PETITION, TriageKind.DUTY)
@@ -321,10 +325,13 @@ def _by_number(turn: Turn, finding: Finding, context: Context) -> Decision:
     )
 
 
-def _answer(hits: Sequence[Hit], rule: str, context: Context) -> Decision:
+def _answer(hits: Sequence[Hit], rule: str, context: Context, *, beside: bool = False) -> Decision:
+    """``beside`` offers further items of the same matter, for the first one may not be the one that was meant."""
     first = hits[0]
     plain = evidence.plain(hits)
-    shown = {first.document.id, plain.document.id if plain else ""}
+    kin = [hit for hit in family.leading(hits).hits if hit not in (first, plain)] if beside else []
+    choices, targets = labels.offers(kin[: labels.BESIDE])
+    shown = {first.document.id, plain.document.id if plain else "", *(hit.document.id for hit in kin)}
     others = [hit for hit in hits[1:] if hit.document.id not in shown]
     return Decision(
         kind=ReplyKind.ANSWER,
@@ -332,6 +339,8 @@ def _answer(hits: Sequence[Hit], rule: str, context: Context) -> Decision:
         hits=tuple(hits[: labels.MOST_CHOICES]),
         plain=plain,
         validity_of=evidence.validity(first, context),
+        choices=choices,
+        targets=targets,
         related=tuple(dict.fromkeys(labels.label(hit) for hit in others))[:2],
     )
 

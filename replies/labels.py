@@ -11,6 +11,7 @@ from replies.text import echo, tidy
 
 MOST_CHOICES = 4
 NEAREST = 3
+BESIDE = 3  # further items of the same matter under an answer
 _YEAR = re.compile(r"(?:19|20)\d\d\s*年?(?:度)?")
 _DECORATION = re.compile(
     r"^.{0,24}?关于(?:印发|公布|转发|发布|做好|进一步做好)?[《<]?|的(?:通知|公告|通告|意见)$|[》>]"

@@ -243,10 +243,11 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
             name="answer 解读的原文件",
             decision=kinds.enrich(answer.decision, links=((LinkKind.INTERPRETS, PENSION.document, False),)),
         ),
+        of("answer 同一事项", fee, finding(fee, [PENSION, _GUIDE, _with_words(PENSION, "按年缴费。", 4), _OTHER], 0.4)),
         of("answer 两个问题", f"{fee}？另外低保怎么申请", finding(fee, [PENSION], 0.9)),
         of("choices", "创业补贴标准怎么定", finding("补贴标准", [PENSION, _OTHER], 0.4)),
         of("choices 有单位", "退休人员体检在哪做", agreeing),
-        of("choices/one", "养老钱怎么交", finding("养老钱", [PENSION], 0.4)),
+        of("choices/one", "量血压在哪", finding("量血压", [_with_words(theirs, "量血压由县人社局安排。")], 0.4)),
         of("choices/again", "7", None, offered),
         of("clarify", "怎么申请", finding("怎么申请", [PENSION, _OTHER], 0.1)),
         of("clarify 哪一方面", "社保", finding("社保", [PENSION, _OTHER], 0.1)),
@@ -310,6 +311,11 @@ def _with(
 ) -> Hit:
     document = replace(template.document, validity=validity, expires_on=expires_on, effective_on=effective_on)
     return replace(template, document=document)
+
+
+def _with_words(template: Hit, text: str, ordinal: int = 1) -> Hit:
+    passage = replace(template.passage, id=f"{template.document.id}-{ordinal}", ordinal=ordinal, lead="", text=text)
+    return replace(template, passage=passage)
 
 
 def _inquiry(event: str) -> Inquiry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -33,8 +34,8 @@ def match(organ: Organ, score: float) -> OrganMatch:
     [
         ("养老保险一年交多少", 0.9, [], ReplyKind.ANSWER, "answer"),
         ("养老保险一年交多少", 0.5, [], ReplyKind.ANSWER, "answer"),
-        ("养老保险一年交多少", 0.49, [], ReplyKind.CHOICES, "choices"),
-        ("养老保险一年交多少", 0.25, [], ReplyKind.CHOICES, "choices"),
+        ("养老保险一年交多少", 0.49, [], ReplyKind.ANSWER, "answer.family"),
+        ("养老保险一年交多少", 0.25, [], ReplyKind.ANSWER, "answer.family"),
         ("养老保险一年交多少", 0.24, [], ReplyKind.NOT_FOUND, "not_found"),
         ("养老保险一年交多少", 0.9, [match(BUREAU, 0.9)], ReplyKind.ANSWER, "answer"),
         ("养老保险一年交多少", 0.4, [match(BUREAU, 0.9)], ReplyKind.CHOICES, "choices"),
@@ -52,7 +53,6 @@ def match(organ: Organ, score: float) -> OrganMatch:
         ("怎么申请", 0.1, [match(BUREAU, 0.9)], ReplyKind.CLARIFY, "clarify"),
         ("社保", 0.1, [], ReplyKind.CLARIFY, "clarify"),
         ("停水了啥时候来", 0.1, [], ReplyKind.REFER, "triage.utility.water"),
-        ("停水了啥时候来", 0.4, [], ReplyKind.CHOICES, "choices"),
         ("停水了啥时候来", 0.9, [], ReplyKind.ANSWER, "answer"),
         ("投诉电话是多少", 0.9, [], ReplyKind.ANSWER, "answer"),
         ("投诉电话是多少", 0.3, [], ReplyKind.REFER, "triage.complaint.how"),
@@ -264,8 +264,6 @@ def test_misses_show_three_documents_and_never_one_twice() -> None:
 
 
 def test_the_hotline_of_the_office_replaces_the_general_one() -> None:
-    from dataclasses import replace
-
     ctx = replace(context(), office=replace(OFFICE, hotline="8890"))
     decision = choose(read("我要投诉", NEW), None, NEW, ctx)
     assert "8890" in {contact.phone for contact in decision.contacts}
@@ -316,17 +314,53 @@ def test_the_directory_and_the_hits_together_are_enough_to_offer_choices() -> No
     assert decide(text, foreign).kind is ReplyKind.NOT_HELD
 
 
-def test_an_unknown_word_and_an_organ_that_no_hit_concerns_speak_against_the_first_hit() -> None:
+def test_an_organ_whose_matter_stands_in_no_head_speaks_against_the_first_hit() -> None:
     text = "养老保险怎么过户"
-    from dataclasses import replace
-
-    found = finding(text, [PENSION], 0.9, organs=[match(BUREAU, 0.8)])
-    found = replace(found, record=replace(found.record, terms=("养老保险", "过户"), expanded=()))
+    found = finding(text, [PENSION], 0.7, organs=[match(BUREAU, 0.8)])
     offered = decide(text, found)
-    assert offered.kind is ReplyKind.CHOICES, "a hit that fits in all else is offered, not given as the answer"
+    assert offered.kind is ReplyKind.CHOICES, "a hit that is named by the question is offered, not given as the answer"
     assert offered.organ is not None
-    assert decide(text, replace(found, confidence=0.45)).kind is ReplyKind.NOT_HELD
+    assert decide(text, replace(found, confidence=0.85)).kind is ReplyKind.ANSWER
     assert decide(text, replace(found, organs=())).kind is ReplyKind.ANSWER
+    theirs = replace(found, organs=(OrganMatch(BUREAU, 0.8, ("养老保险",)),))
+    assert decide(text, theirs).kind is ReplyKind.ANSWER, "the directory means the very matter of the document"
+    unnamed = finding("每年交的那个怎么过户", [PENSION], 0.7, organs=[match(BUREAU, 0.8)])
+    unnamed = replace(unnamed, record=replace(unnamed.record, expanded=()))
+    assert decide("每年缴纳的那个怎么过户", unnamed).kind is ReplyKind.NOT_HELD
+
+
+def test_a_question_that_names_no_matter_of_the_first_hit_asks_for_more_certainty() -> None:
+    text = "县财政代缴的那一档是哪些人"
+    for confidence, kind in ((0.74, ReplyKind.CHOICES), (0.76, ReplyKind.ANSWER)):
+        found = finding(text, [PENSION, OTHER], confidence)
+        assert decide(text, replace(found, record=replace(found.record, expanded=()))).kind is kind
+
+
+def test_a_township_that_is_merely_named_says_where_and_not_what() -> None:
+    text = "柳溪镇养老保险一年交多少"
+    town = Organ(name="柳溪镇人民政府", short_name="柳溪镇", relation=OrganRelation.TOWNSHIP)
+    found = finding(text, [PENSION], 0.6, organs=[OrganMatch(town, 1.0, ("柳溪镇",))])
+    assert decide(text, found).kind is ReplyKind.ANSWER
+
+
+def test_first_hits_of_one_matter_that_is_named_are_answered_and_its_other_items_offered_beside() -> None:
+    text = "养老保险一年交多少"
+    later = hit(
+        PENSION.document.title, "按年缴费，每年12月底前。", document="d1", ordinal=4, score=9.5, lead="缴费时间"
+    )
+    guide = hit(
+        "城乡居民基本养老保险参保登记办事指南", "户口簿。", kind=DocumentKind.SERVICE_GUIDE, document="g", score=9.4
+    )
+    one = decide(text, finding(text, [PENSION, later, guide, OTHER], 0.3))
+    assert (one.kind, one.rule) == (ReplyKind.ANSWER, "answer.family")
+    assert one.hits[0] is PENSION
+    assert [target.split(" ")[0] for target in one.targets] == ["d1", "g"]
+    assert not any("就业" in choice.label for choice in one.choices)
+    torn = decide(text, finding(text, [PENSION, hit("农机办法", "补。", document="m", score=10.0), OTHER, OTHER], 0.3))
+    assert torn.kind is ReplyKind.CHOICES, "hits that disagree are left to the asker"
+    sure = decide(text, finding(text, [PENSION, later, guide, OTHER], 0.9))
+    assert sure.kind is ReplyKind.ANSWER
+    assert sure.choices == (), "where the first item is sure, nothing is put beside it"
 
 
 def test_a_wish_that_names_no_matter_is_asked_back_unless_the_library_is_very_sure() -> None:

@@ -1,0 +1,145 @@
+"""同一事项: which of the hits belong to one matter (a policy, its 解读, its 办事指南, its line in the 常见问题). Pure.
+
+When the first hits agree on one matter, and the question names that matter, it matters little which of its items comes
+first: the best one is quoted and the others are listed beside it. Kinship is read from titles alone, so that it works
+before anybody has confirmed a link between documents.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import lru_cache
+
+import rjieba
+
+from knowledge.background import background
+from knowledge.model import DocumentKind, Finding, Hit
+from replies.labels import core_title
+from replies.model import Turn
+
+FIRST = 5  # hits that are asked for their opinion
+_SPREAD = 0.7  # a hit whose score lies this much below the first one has 1/e of its say
+_NAMED = 5.0  # how rare (idf) the letters of a question have to be together, to name a matter
+_ALIKE, _ALIKE_SHARE = 4, 0.6  # letters in a row that two matters share, and their share of the shorter name
+_FORM = re.compile(
+    r"(?:办事)?指南|(?:政策)?(?:解读|问答|图解)|(?:暂行|试行)?(?:实施)?(?:管理|审批|审核确认|申领|发放)*"
+    r"(?:办法|细则|规定|规则|条例|方案|意见|措施|要点|预案)|通知|通告|公告|公报|实施|工作|申请|申报|办理|认定|审批|做好|进一步"
+    r"|完善|优化|规范|调整|落实|关于|有关|事项|常见问题|解答|（[^）]*）|(?:19|20)\d\d(?:[—-](?:19|20)\d\d)?年?度?(?:[春秋]季)?"
+)
+_PLACE = re.compile(r"^[一-鿿]{2,6}?(?:自治)?(?:省|州|市|县|区|旗)(?=[一-鿿]{3})")
+_ORGANS = re.compile(r"[一-鿿]{2,20}?(?:人民政府办公室|人民政府|委员会|联合会|管理局|总局|[^规分格]局)")
+_HAN = re.compile(r"^[一-鿿]{2,4}$")
+_DIGIT = re.compile(r"\d")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """同一事项: the hits of the matter that leads, best first; ``share`` (0..1) of the say of the first hits."""
+
+    hits: tuple[Hit, ...]
+    share: float
+
+
+def leading(hits: Sequence[Hit]) -> Family:
+    """The matter of the first hit, and how far the first hits agree on it."""
+    if not hits:
+        return Family((), 0.0)
+    first = hits[0]
+    of_it = tuple(hit for hit in hits if akin(first, hit))
+    say = [(math.exp((hit.score - first.score) / _SPREAD), hit in of_it) for hit in hits[:FIRST]]
+    return Family(of_it, sum(part for part, mine in say if mine) / sum(part for part, _ in say))
+
+
+def akin(one: Hit, other: Hit) -> bool:
+    """Whether two hits belong to one matter: one document, matters of one name, or a FAQ item that names the other's."""
+    if one.document.id == other.document.id:
+        return one.document.kind is not DocumentKind.FAQ or one.passage.id == other.passage.id
+    for hit, faq in ((one, other), (other, one)):
+        if faq.document.kind is DocumentKind.FAQ:
+            return hit.document.kind is not DocumentKind.FAQ and _inside(matter(hit.document.title), faq.passage.text)
+    return _alike(matter(one.document.title), matter(other.document.title))
+
+
+def named(turn: Turn, finding: Finding, family: Family) -> bool:
+    """Whether the question names the matter: by rare enough letters, a short form or an official word in a title or head.
+
+    A word that stands everywhere (企业, 申请) names nothing.
+    """
+    heads = _above(family)
+    if not heads:
+        return False
+    if any(_shortened(word, heads) for word in content(turn.core)):
+        return True
+    if any(_mostly(word, heads) for word in finding.record.expanded if not _ORGANS.search(word)):
+        return True
+    shared = {pair for pair in pairs(turn.subject) | pairs(turn.core) if pair in heads}
+    return bool(shared & pairs(turn.core)) and sum(map(_rarity, shared)) >= _NAMED
+
+
+def holds(word: str, family: Family) -> bool:
+    """Whether a word, as it stands or as a short form, is in the titles and heads of the matter."""
+    heads = _above(family)
+    return word in heads or _shortened(word, heads)
+
+
+def content(core: str) -> tuple[str, ...]:
+    """The words that name a matter: of two characters and more, without figures."""
+    return tuple(word for word in rjieba.cut(core) if len(word) > 1 and not _DIGIT.search(word))
+
+
+def pairs(text: str) -> set[str]:
+    """Every two neighbouring ideographs of ``text``."""
+    return {pair for pair in (text[at : at + 2] for at in range(len(text) - 1)) if _HAN.match(pair)}
+
+
+def _above(family: Family) -> str:
+    return "\n".join(_heads(hit) for hit in family.hits[:FIRST])
+
+
+def _mostly(word: str, heads: str) -> bool:
+    """Whether most of an official word stands in the heads: 企业首次升规奖励 beside 首次升规企业奖励."""
+    parts = pairs(word)
+    return len(word) > 1 and (word in heads or sum(part in heads for part in parts) >= 0.6 * max(len(parts), 2))
+
+
+@lru_cache(maxsize=8192)
+def _rarity(pair: str) -> float:
+    known = background()
+    return math.log((known.passages + 1) / (known.bigrams.get(pair, 0) + 1))
+
+
+@lru_cache(maxsize=4096)
+def matter(title: str) -> str:
+    """The matter's own name: a title without organ, place, year and the words of its form."""
+    bare = _PLACE.sub("", core_title(title))
+    return re.sub(r"[\W_]+", "", _FORM.sub(" ", _ORGANS.sub(" ", bare)))
+
+
+def _heads(hit: Hit) -> str:
+    """What stands above the words of a hit; the question of a FAQ item, the headings of another."""
+    if hit.document.kind is DocumentKind.FAQ:
+        return hit.passage.lead or hit.passage.text.split("\n", 1)[0]
+    return " ".join((matter(hit.document.title), *hit.passage.path[-1:], hit.passage.lead))
+
+
+@lru_cache(maxsize=4096)
+def _alike(one: str, other: str) -> bool:
+    if len(one) < 2 or len(other) < 2:
+        return False
+    if one == other:
+        return True
+    same = SequenceMatcher(None, one, other, autojunk=False).find_longest_match().size
+    return same >= _ALIKE and same >= _ALIKE_SHARE * min(len(one), len(other))
+
+
+def _inside(name: str, text: str) -> bool:
+    return len(name) >= 3 and name in text
+
+
+def _shortened(word: str, heads: str) -> bool:
+    """Whether ``word`` is a short form of something in ``heads``: 公交 of 公共交通, 低保 of 最低生活保障."""
+    return bool(_HAN.match(word)) and word not in heads and re.search("[一-鿿]{0,2}".join(word), heads) is not None
