@@ -92,6 +92,8 @@ class AnswersSettings:
 
     answer_at: float = 0.6
     choices_at: float = 0.25
+    family_at: float = 0.25
+    family_share: float = 0.6
     quote_characters: int = 150
     templates: str = ""
     lexicon: str = ""
@@ -360,6 +362,8 @@ def _check(settings: Settings, where: str) -> None:
         raise ConfigError(f"{where} [server]: port must lie between 1 and 65535")
     if not 0 <= settings.answers.choices_at <= settings.answers.answer_at <= 1:
         raise ConfigError(f"{where} [answers]: 0 <= choices_at <= answer_at <= 1 must hold")
+    if not (0 <= settings.answers.family_at <= 1 and 0 <= settings.answers.family_share <= 1):
+        raise ConfigError(f"{where} [answers]: family_at and family_share must lie between 0 and 1")
     _check_web(settings.web, where)
     _check_mailbox(settings.mailbox, where)
     _check_telegram(settings.telegram, where)
