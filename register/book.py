@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -82,6 +83,16 @@ class Outbound:
     due_at: datetime
     attempts: int
     last_outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """队列: what waits on one channel, in numbers."""
+
+    open: int = 0  # inquiries without a reply
+    pending: int = 0  # queued things that have not arrived yet
+    given_up: int = 0
+    next_due: datetime | None = None  # when the first pending thing is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +392,24 @@ class RegisterBook:
         with self._reader.connect() as connection:
             counted = {row[0]: row[1] for row in connection.execute(statement)}
         return {state: counted.get(state.value, 0) for state in OutboundState}
+
+    def queues(self) -> dict[Channel, Queue]:
+        """What waits on each channel; small indexes answer it, however long the register is."""
+        by_state = select(outbound.c.channel, outbound.c.state, func.count(), func.min(outbound.c.due_at)).group_by(
+            outbound.c.channel, outbound.c.state
+        )
+        found = {channel: Queue() for channel in Channel}
+        with self._reader.connect() as connection:
+            opened = Counter(connection.execute(_OPEN_NOW).scalars())
+            pending = connection.execute(by_state.where(outbound.c.state == "pending")).all()
+            given_up = connection.execute(by_state.where(outbound.c.state == "given_up")).all()
+        for channel, count in opened.items():
+            found[Channel(channel)] = Queue(open=count)
+        for channel, _, count, due in pending:
+            found[Channel(channel)] = replace(found[Channel(channel)], pending=count, next_due=from_stored(due))
+        for channel, _, count, _ in given_up:
+            found[Channel(channel)] = replace(found[Channel(channel)], given_up=count)
+        return found
 
     def counts(self) -> dict[tuple[str, str, str], int]:
         """(channel, status, kind or "") → number of entries, for ``/metrics``."""
@@ -726,6 +755,8 @@ _QUEUED = (
     "state",
     "lease_until",
 )
+# The lease is named so that the small index of open entries is used and not the one of all channels.
+_OPEN_NOW = select(inquiries.c.channel).where(inquiries.c.status == "open", inquiries.c.lease_until > 0)
 _APPEND = insert(events)
 _DELIVER = insert(deliveries)
 _EXISTS = select(inquiries.c.id).where(_of_entry)

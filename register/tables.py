@@ -59,6 +59,7 @@ inquiries = Table(
     Column("useful", Boolean),  # the citizen's 「有用/没用」
     UniqueConstraint("channel", "message_key"),
     Index("ix_inquiries_received_at", "received_at"),
+    Index("ix_inquiries_conversation", "conversation", "received_at"),
     Index(
         "ix_inquiries_open",
         "lease_until",
@@ -123,6 +124,12 @@ outbound = Table(
         "due_at",
         sqlite_where=text("state = 'pending'"),
         postgresql_where=text("state = 'pending'"),
+    ),
+    Index(
+        "ix_outbound_given_up",
+        "channel",
+        sqlite_where=text("state = 'given_up'"),
+        postgresql_where=text("state = 'given_up'"),
     ),
     sqlite_autoincrement=True,
 )
