@@ -162,6 +162,7 @@ class MailAccountSettings:
     smtp_port: int = 465
     smtp_tls: str = "ssl"
     smtp_user: str = ""
+    ca_file: str = ""
     auto_kinds: tuple[str, ...] = ("answer", "not_found", "not_held", "needs_creation", "unclear")
     imap_password: str = _secret()
     smtp_password: str = _secret()
@@ -419,6 +420,8 @@ def _check_mailbox(mailbox: MailboxSettings, where: str) -> None:
         for key in ("imap_tls", "smtp_tls"):
             if getattr(account, key) not in ("ssl", "starttls", "none"):
                 raise ConfigError(f"{at}: {key} must be 'ssl', 'starttls' or 'none'")
+        if account.ca_file and not Path(account.ca_file).is_file():
+            raise ConfigError(f"{at}: ca_file '{account.ca_file}' is no file; name the PEM file of the servers' own CA")
         if not account.imap_password:
             prefix = f"{PREFIX}MAILBOX__" if name == "main" else f"{PREFIX}MAILBOX__{name.upper()}_"
             raise ConfigError(f"{at}: set the password in {prefix}IMAP_PASSWORD (and {prefix}SMTP_PASSWORD)")

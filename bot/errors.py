@@ -52,12 +52,16 @@ class UnreadableMail(BotError):
 
 
 class MailServerProblem(BotError):
-    """A mail server did not answer or refused; ``final`` means that trying again cannot help."""
+    """A mail server did not answer or refused; ``final`` means that trying again cannot help.
 
-    def __init__(self, message: str, *, final: bool = False, code: int = 0) -> None:
+    ``server_is_well`` means that only this letter or its recipient was refused: others may follow at once.
+    """
+
+    def __init__(self, message: str, *, final: bool = False, code: int = 0, server_is_well: bool = False) -> None:
         super().__init__(message)
         self.final = final
         self.code = code
+        self.server_is_well = server_is_well or final
 
 
 class UnknownMail(BotError):

@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from bot.channels import mailbox_tls
 from bot.config import MailAccountSettings
 from bot.errors import MailServerProblem
 
 TIMEOUT = 30.0
 """Seconds a server may be silent."""
 
+_QUOTA = re.compile(rb"\bSTORAGE (\d+) (\d+)")
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
 _UID = re.compile(rb"UID (\d+)")
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -59,7 +61,9 @@ class Folder:
     def _log_in(self) -> None:
         account, imap = self._account, self._imap
         if account.imap_tls == "starttls":
-            imap.starttls(ssl.create_default_context())
+            if imap.state != "NONAUTH" or "STARTTLS" not in imap.capabilities:
+                raise mailbox_tls.not_offered(f"IMAP {account.imap_host}:{account.imap_port}", "imap")
+            imap.starttls(mailbox_tls.context_of(account))
         imap.login(account.imap_user or account.address, account.imap_password)
         # Capabilities differ before and after login (RFC 3501 6.2.3).
         kind, data = imap.capability()
@@ -76,6 +80,18 @@ class Folder:
     def can_idle(self) -> bool:
         """Whether the server tells of new mail by itself."""
         return "IDLE" in self._capabilities
+
+    def fullness(self) -> float:
+        """How full the mailbox is, 0 to 1 (RFC 9208); 0 where the server does not tell."""
+        if "QUOTA" not in self._capabilities:
+            return 0.0
+        with self._speaking():
+            kind, data = self._imap.getquotaroot(_quoted(self._account.folder))
+        if kind != "OK":
+            return 0.0
+        told = b" ".join(piece for part in data for piece in part if isinstance(piece, bytes))
+        shares = [int(used) / int(most) for used, most in _QUOTA.findall(told) if int(most)]
+        return max(shares, default=0.0)
 
     def uids(self, after: int, since: date | None = None, *, unseen: bool = False) -> list[int]:
         """UIDs above ``after``, rising; ``since`` keeps those that arrived on or after a day."""
@@ -203,7 +219,7 @@ def wait(folders: Sequence[Folder], seconds: float, stopped: Callable[[], bool])
 def _connect(account: MailAccountSettings) -> imaplib.IMAP4:
     if account.imap_tls == "ssl":
         return imaplib.IMAP4_SSL(
-            account.imap_host, account.imap_port, ssl_context=ssl.create_default_context(), timeout=TIMEOUT
+            account.imap_host, account.imap_port, ssl_context=mailbox_tls.context_of(account), timeout=TIMEOUT
         )
     return imaplib.IMAP4(account.imap_host, account.imap_port, timeout=TIMEOUT)
 
@@ -215,8 +231,12 @@ def _problems(where: str) -> Iterator[None]:
         yield
     except MailServerProblem:
         raise
+    except imaplib.IMAP4.abort as error:
+        raise MailServerProblem(f"{where}: {_short(error)}; the connection was lost") from error
     except imaplib.IMAP4.error as error:
         raise MailServerProblem(f"{where}: {_short(error)}; check address, user and password") from error
+    except ssl.SSLError as error:
+        raise mailbox_tls.named(where, "imap", error) from error
     except (OSError, EOFError) as error:
         raise MailServerProblem(f"{where}: {_short(error)}; check that the server can be reached") from error
     except (ValueError, TypeError, IndexError, AttributeError, UnicodeError) as error:

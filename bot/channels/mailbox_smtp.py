@@ -17,11 +17,18 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime
+from typing import Any
 
+from bot.channels import mailbox_tls
 from bot.config import MailAccountSettings
 from bot.errors import MailServerProblem
+from register import privacy
 
 TIMEOUT = 30.0
+TAKING_TIMEOUT = 180.0
+"""Seconds a server may take to say that it has taken the mail. RFC 5321 4.5.3.2.6 asks for patience here: whoever hangs
+up too early sends the same mail twice."""
+
 _MOST_REFERENCES = 10
 
 
@@ -97,6 +104,20 @@ def message_of(parcel: Parcel, account: MailAccountSettings, docx: bytes = b"") 
     return message
 
 
+class _Patient(smtplib.SMTP):
+    """Waits longer for the answer to the mail itself."""
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        """Send the text of the mail."""
+        assert self.sock is not None
+        self.sock.settimeout(TAKING_TIMEOUT)
+        return super().data(msg)
+
+
+class _PatientSsl(_Patient, smtplib.SMTP_SSL):
+    """The same, encrypted from the start."""
+
+
 def send(account: MailAccountSettings, recipient: str, message: EmailMessage) -> None:
     """Hand the mail to the account's server. Raises :class:`MailServerProblem`, final where another try is useless."""
     where = f"SMTP {account.smtp_host}:{account.smtp_port}"
@@ -106,15 +127,18 @@ def send(account: MailAccountSettings, recipient: str, message: EmailMessage) ->
 
 @contextmanager
 def _connected(account: MailAccountSettings) -> Iterator[smtplib.SMTP]:
-    context = ssl.create_default_context()
     smtp: smtplib.SMTP
     if account.smtp_tls == "ssl":
-        smtp = smtplib.SMTP_SSL(account.smtp_host, account.smtp_port, timeout=TIMEOUT, context=context)
+        context = mailbox_tls.context_of(account)
+        smtp = _PatientSsl(account.smtp_host, account.smtp_port, timeout=TIMEOUT, context=context)
     else:
-        smtp = smtplib.SMTP(account.smtp_host, account.smtp_port, timeout=TIMEOUT)
+        smtp = _Patient(account.smtp_host, account.smtp_port, timeout=TIMEOUT)
     try:
         if account.smtp_tls == "starttls":
-            smtp.starttls(context=context)
+            smtp.ehlo_or_helo_if_needed()
+            if not smtp.has_extn("starttls"):
+                raise mailbox_tls.not_offered(f"SMTP {account.smtp_host}:{account.smtp_port}", "smtp")
+            smtp.starttls(context=mailbox_tls.context_of(account))
         if account.smtp_password:
             smtp.login(account.smtp_user or account.address, account.smtp_password)
         yield smtp
@@ -130,20 +154,36 @@ def _connected(account: MailAccountSettings) -> Iterator[smtplib.SMTP]:
 def _problems(where: str) -> Iterator[None]:
     try:
         yield
+    except MailServerProblem:
+        raise
     except smtplib.SMTPRecipientsRefused as error:
         code, said = next(iter(error.recipients.values()))
+        full = _is_full(code, said)
+        told = "says that the recipient's mailbox is full" if full else "refused the recipient"
         raise MailServerProblem(
-            f"{where} refused the recipient: {code} {_said(said)}", final=500 <= code < 600, code=code
+            f"{where} {told}: {code} {_said(said)}",
+            final=500 <= code < 600 and not full,
+            code=code,
+            server_is_well=code != 421,
         ) from error
     except smtplib.SMTPAuthenticationError as error:
         raise MailServerProblem(
             f"{where} refused user or password ({error.smtp_code}); check them", code=error.smtp_code
         ) from error
     except smtplib.SMTPResponseException as error:  # sender or content refused, greylisting, a full queue
+        if error.smtp_code < 0:  # smtplib's word for an answer without a number
+            raise MailServerProblem(
+                f"{where}: an answer that is no SMTP; check that the server can be reached"
+            ) from error
         final = isinstance(error, smtplib.SMTPDataError) and 500 <= error.smtp_code < 600
+        final = final and not _is_full(error.smtp_code, error.smtp_error)
         raise MailServerProblem(
-            f"{where}: {error.smtp_code} {_said(error.smtp_error)}", final=final, code=error.smtp_code
+            f"{where}: {error.smtp_code} {_said(error.smtp_error)}",
+            final=final,
+            code=error.smtp_code,
         ) from error
+    except ssl.SSLError as error:
+        raise mailbox_tls.named(where, "smtp", error) from error
     except (smtplib.SMTPException, OSError, EOFError) as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise MailServerProblem(f"{where}: {reason}; check that the server can be reached") from error
@@ -151,6 +191,12 @@ def _problems(where: str) -> Iterator[None]:
         raise MailServerProblem(f"the mail cannot be written: {error}", final=True) from error
 
 
+def _is_full(code: int, answer: bytes | str) -> bool:
+    """邮箱已满: a mailbox that is full now may have room tomorrow, also where the code says for ever (552, 5.2.2)."""
+    return code in (452, 552) or "5.2.2" in _said(answer)
+
+
 def _said(answer: bytes | str) -> str:
+    """What the server said, without the citizen's address: it is shown in ``/healthz`` and in the log."""
     text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
-    return " ".join(text.split())[:160]
+    return privacy.mask(" ".join(text.split())[:160])
