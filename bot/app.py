@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from bot.channels import telegram, telegram_outbox, web, wechat
 from bot.channels.mailbox import Mailbox
+from bot.channels.trouble import ChannelState
 from bot.config import Settings
 from bot.database import migrate, open_engine
 from bot.errors import ConfigError
@@ -193,26 +194,43 @@ def asgi(house: House) -> Starlette:
     bot = telegram_of(house)
 
     async def healthz(_: Request) -> Response:
-        problems = await anyio.to_thread.run_sync(health, house)
-        if door.problem:
-            problems.append(door.problem)
-        problems += await anyio.to_thread.run_sync(mailbox.problems)
-        problems += bot.problems()
+        return await anyio.to_thread.run_sync(answer_health)
+
+    def channel_states() -> dict[str, ChannelState]:
+        queues = house.book.queues()
+        return {
+            "wechat": door.state(queues[Channel.WECHAT]),
+            "mailbox": mailbox.state(queues[Channel.MAILBOX]),
+            "telegram": bot.state(queues[Channel.TELEGRAM]),
+        }
+
+    def answer_health() -> Response:
+        problems = health(house)
+        try:
+            states = channel_states()
+        except Exception as error:  # a broken database is what somebody asks after here
+            log.exception("the state of the channels cannot be read")
+            problems = problems or [f"channels: {type(error).__name__}; look at the log"]
+            states = {}
+        problems += [trouble.text for state in states.values() for trouble in state.troubles]
+        channels = {name: state.as_json() for name, state in states.items()}
         if problems:
-            return JSONResponse({"status": "failing", "problems": problems}, 503)
-        state = await anyio.to_thread.run_sync(house.library.state)
+            return JSONResponse({"status": "failing", "problems": problems, "channels": channels}, 503)
+        library = house.library.state()
         return JSONResponse(
             {
                 "status": "ok",
-                "documents": state.documents,
-                "passages": state.passages,
-                "as_of": state.as_of.isoformat() if state.as_of else None,
+                "documents": library.documents,
+                "passages": library.passages,
+                "as_of": library.as_of.isoformat() if library.as_of else None,
+                "channels": channels,
             }
         )
 
     async def metrics(_: Request) -> Response:
         return PlainTextResponse(
-            await anyio.to_thread.run_sync(metrics_text, house), media_type="text/plain; version=0.0.4"
+            await anyio.to_thread.run_sync(lambda: metrics_text(house) + channel_metrics(channel_states())),
+            media_type="text/plain; version=0.0.4",
         )
 
     @contextlib.asynccontextmanager
@@ -279,6 +297,17 @@ def health(house: House) -> list[str]:
     except Exception as error:
         problems.append(f"library: {type(error).__name__}; run: bianmin check")
     return problems
+
+
+def channel_metrics(states: Mapping[str, ChannelState]) -> str:
+    """Prometheus text of how the channels stand: the queue lengths, and 1 for a channel that is failing."""
+    lines = ["# TYPE bianmin_channel_waiting gauge"]
+    for name, state in states.items():
+        for queue in ("inbound_waiting", "outbound_waiting", "given_up", "for_staff", "for_next_message"):
+            lines.append(f'bianmin_channel_waiting{{channel="{name}",queue="{queue}"}} {getattr(state, queue)}')
+    lines.append("# TYPE bianmin_channel_failing gauge")
+    lines += [f'bianmin_channel_failing{{channel="{name}"}} {int(bool(s.troubles))}' for name, s in states.items()]
+    return "\n".join(lines) + "\n"
 
 
 def metrics_text(house: House) -> str:

@@ -46,6 +46,7 @@ class FakeTelegram:
     calls: list[Call] = field(default_factory=list)
     faults: dict[str, deque[Fault]] = field(default_factory=dict)
     down: bool = False
+    always: Fault | None = None  # what happens to every call
     webhook: str = ""
 
     def __post_init__(self) -> None:
@@ -119,6 +120,8 @@ class FakeTelegram:
         fault = Fault()
         if self.down:
             fault = Fault(cut="before")
+        elif self.always is not None:
+            fault = self.always
         elif self.faults.get(method):
             fault = self.faults[method].popleft()
         time.sleep(fault.pause)
@@ -128,6 +131,9 @@ class FakeTelegram:
             return
         if token != f"bot{TOKEN}":
             self._say(handler, 401, {"ok": False, "error_code": 401, "description": "Unauthorized"})
+            return
+        if fault.status != 200 and fault.raw:
+            self._bytes(handler, fault.status, fault.raw)
             return
         if fault.status != 200:
             parameters: dict[str, int] = {}

@@ -16,7 +16,7 @@ from mail_corpus import QUESTIONS, TO, automatic_mails, letters, mail
 from bot.app import House, build, mailbox_of
 from bot.channels.mailbox import Mailbox
 from bot.channels.mailbox_store import MailState, MailStore
-from bot.channels.mailbox_worker import MOST_BEGINNINGS, MOST_TRIES, Outbox, problems
+from bot.channels.mailbox_worker import MOST_BEGINNINGS, MOST_TRIES, Outbox
 from bot.config import MailAccountSettings, MailboxSettings, Settings, load
 from bot.errors import ConfigError, MailServerProblem, UnknownMail
 from register.book import OutboundState
@@ -345,7 +345,7 @@ def test_a_server_that_is_down_is_tried_again_later_and_shown(office: Office) ->
     office.post.failures.append(MailServerProblem("SMTP 127.0.0.1:25: refused"))
     office.outbox.work()
     assert outcomes(office, number) == ["unreachable"]
-    assert any("letters wait" in p for p in problems(office.house.settings.mailbox, office.store, now_beijing()))
+    assert any("letters wait" in p for p in office.mailbox.problems())
     assert office.house.book.outbox_counts()[OutboundState.PENDING] == 1
     assert office.outbox.work() == 0  # not yet due
     assert office.post.sent == []

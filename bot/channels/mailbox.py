@@ -7,6 +7,8 @@ The mail's way: :mod:`bot.channels.mailbox_worker`; what is never answered: :mod
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -15,11 +17,13 @@ from starlette.routing import Route
 from bot.channels.mailbox_api import mailbox_routes
 from bot.channels.mailbox_parse import Mail, parse, safe_name
 from bot.channels.mailbox_store import MailState, MailStore, StoredMail
-from bot.channels.mailbox_worker import Desk, Outbox, Worker, problems
+from bot.channels.mailbox_worker import Desk, Outbox, Worker, troubles
+from bot.channels.trouble import ChannelState, Trouble
 from bot.config import Settings
 from bot.reception import Reception
-from register.book import RegisterBook
+from register.book import Queue, RegisterBook
 from register.clock import now_beijing
+from register.inquiry import Channel
 from register.seal import Seal
 from replies.letters import LetterWriter
 from replies.model import OfficeInfo
@@ -38,14 +42,17 @@ class Mailbox:
         seal: Seal,
         engine: Engine,
         office: OfficeInfo,
+        *,
+        clock: Callable[[], datetime] = now_beijing,
     ) -> None:
         self._settings = settings
         self._reception = reception
         self._book = book
         self._seal = seal
-        self.store = MailStore(engine, seal, settings.data.folder / "mail")
+        self._clock = clock
+        self.store = MailStore(engine, seal, settings.data.folder / "mail", clock=clock)
         self.writer = LetterWriter(office, settings.server.base_url)
-        self.desk = Desk(settings.mailbox, reception, book, self.store, seal, self.writer)
+        self.desk = Desk(settings.mailbox, reception, book, self.store, seal, self.writer, clock=clock)
         self._worker: Worker | None = None
         self._thread: threading.Thread | None = None
 
@@ -61,8 +68,8 @@ class Mailbox:
 
     def worker(self) -> Worker:
         """A worker of this process; the lease decides which of several works."""
-        outbox = Outbox(self._settings.mailbox, self._book, self.store)
-        return Worker(self._settings.mailbox, self.desk, outbox, self.store)
+        outbox = Outbox(self._settings.mailbox, self._book, self.store, clock=self._clock)
+        return Worker(self._settings.mailbox, self.desk, outbox, self.store, clock=self._clock)
 
     def start(self) -> None:
         """Run the worker in the background, where an account is configured."""
@@ -79,8 +86,24 @@ class Mailbox:
         self._worker = self._thread = None
 
     def problems(self) -> list[str]:
-        """For ``/healthz``."""
-        return problems(self._settings.mailbox, self.store, now_beijing())
+        """What is wrong just now, one English line each."""
+        return [trouble.text for trouble in self._troubles(self._book.queues()[Channel.MAILBOX])]
+
+    def state(self, queue: Queue) -> ChannelState:
+        """For ``/healthz``; ``queue`` is the register's."""
+        counts = self.store.counts()
+        for_staff = counts[MailState.DRAFT] + counts[MailState.HELD] + counts[MailState.QUARANTINED]
+        return ChannelState(
+            on=self.configured,
+            troubles=tuple(self._troubles(queue)),
+            inbound_waiting=counts[MailState.NEW],
+            outbound_waiting=queue.pending,
+            given_up=queue.given_up,
+            for_staff=for_staff,
+        )
+
+    def _troubles(self, queue: Queue) -> list[Trouble]:
+        return troubles(self._settings.mailbox, self.store, self._clock(), letters_wait=queue.pending > 0)
 
     def set_aside(self, *, everything: bool = False) -> list[StoredMail]:
         """隔离区: mails that a person should look at; ``everything`` adds automatic mail and duplicates."""

@@ -96,6 +96,7 @@ accounts = Table(
     Column("polled_at", BigInteger, nullable=False),  # last time all went well, 0: never
     Column("problem", Text, nullable=False),
     Column("problem_since", BigInteger, nullable=False),
+    Column("retry_at", BigInteger, nullable=False, server_default="0"),  # the next try of a troubled account
 )
 
 leases = Table(
@@ -150,6 +151,7 @@ class AccountState:
     polled_at: datetime | None = None
     problem: str = ""
     problem_since: datetime | None = None
+    retry_at: datetime | None = None
 
 
 class MailStore:
@@ -364,6 +366,7 @@ class MailStore:
             from_stored(row.polled_at) if row.polled_at else None,
             row.problem,
             from_stored(row.problem_since) if row.problem_since else None,
+            from_stored(row.retry_at) if row.retry_at else None,
         )
 
     def polled(self, account: str, uidvalidity: int, last_uid: int) -> None:
@@ -375,13 +378,15 @@ class MailStore:
             polled_at=to_stored(self._clock()),
             problem="",
             problem_since=0,
+            retry_at=0,
         )
 
-    def troubled(self, account: str, problem: str) -> None:
-        """The account cannot be read or written to; for ``/healthz``. Empty: it can again."""
+    def troubled(self, account: str, problem: str, retry_at: datetime | None = None) -> None:
+        """The account cannot be read or written to, and when that is tried again; for ``/healthz``. Empty: it can again."""
         before = self.account(account)
         since = to_stored(before.problem_since or self._clock()) if problem else 0
-        self._note(account, problem=problem[:300], problem_since=since)
+        retry = to_stored(retry_at) if problem and retry_at else 0
+        self._note(account, problem=problem[:300], problem_since=since, retry_at=retry)
 
     def _note(self, account: str, **values: Any) -> None:
         row = {
@@ -391,6 +396,7 @@ class MailStore:
             "polled_at": 0,
             "problem": "",
             "problem_since": 0,
+            "retry_at": 0,
             **values,
         }
         statement = self._insert(accounts).values(row)

@@ -17,7 +17,6 @@ import hashlib
 import logging
 import secrets
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +31,7 @@ from bot.channels.mailbox_rules import Cap, automatic, needs_person
 from bot.channels.mailbox_smtp import Parcel, message_of
 from bot.channels.mailbox_store import MailState, MailStore, StoredMail, owner_name
 from bot.channels.mailbox_words import plain_subject
+from bot.channels.trouble import Trouble
 from bot.config import MailAccountSettings, MailboxSettings
 from bot.errors import BotError, MailServerProblem, UnknownMail, UnreadableMail
 from register import codec
@@ -49,11 +49,20 @@ MOST_BEGINNINGS = 3
 """A mail that has been begun on so often without an end is set aside: it kills its worker."""
 
 MOST_FETCHES = 6
-"""A mail at which the connection has ended so often is left on the server, for a person; the next ones are read."""
+FETCH_PATIENCE = timedelta(minutes=20)
+"""A mail at which the connection has ended so often and for so long, while others came through, is left on the server
+for a person; the next ones are read."""
+
+LONGEST_FETCH_PATIENCE = timedelta(days=1)
+"""The same where no other mail has come through: it may be the line's fault and not the mail's."""
 
 MOST_TRIES = 30
 LONGEST_PAUSE = timedelta(hours=2)  # thirty tries: two days
-_LONGEST_RECONNECT = 120.0
+FULL_AT = 0.95
+"""Share of an account's quota from which ``/healthz`` calls it full: what comes then is returned to the citizen."""
+
+_QUOTA_EVERY = timedelta(minutes=10)
+_LONGEST_RECONNECT = timedelta(seconds=120)
 
 
 class Reception(Protocol):
@@ -297,11 +306,16 @@ class Outbox:
         self._store = store
         self._send = send
         self._clock = clock
+        self._line = Line(clock)
 
     def work(self, stopped: Callable[[], bool] = lambda: False) -> int:
-        """Deal with every letter that is due; how many were tried."""
+        """Deal with every letter that is due; how many were tried.
+
+        A server that does not answer is left alone for a while: a thousand letters that each wait for its silence to
+        end would keep this thread from reading mail.
+        """
         tried = 0
-        while not stopped():
+        while not stopped() and self._line.open:
             claimed = self._book.claim_due(Channel.MAILBOX, limit=1)
             if not claimed:
                 return tried
@@ -331,10 +345,12 @@ class Outbox:
             outcome = f"refused:{problem.code}" if problem.code else "unreachable"
             log.warning("letter %d was not delivered: %s", item.id, problem)
             self._book.record_attempt(item.id, outcome, retry_at, str(problem))
-            # A refused recipient says that the server itself is well.
-            self._store.troubled(f"{parcel.account} smtp", "" if problem.final else str(problem))
-            return
-        self._book.record_attempt(item.id, "sent")
+            if not problem.server_is_well:
+                self._store.troubled(f"{parcel.account} smtp", str(problem), self._line.down())
+                return
+        else:
+            self._book.record_attempt(item.id, "sent")
+        self._line.up()
         self._store.troubled(f"{parcel.account} smtp", "")
 
     def _next(self, attempts: int) -> datetime | None:
@@ -342,6 +358,41 @@ class Outbox:
         if attempts >= MOST_TRIES:
             return None
         return self._clock() + min(timedelta(seconds=15 * 2 ** min(attempts - 1, 12)), LONGEST_PAUSE)
+
+
+class Line:
+    """线路: when a server that failed is tried again: after 2 s, 4 s … two minutes, until it answers."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._closed_at = self._opens_at = clock()
+
+    @property
+    def open(self) -> bool:
+        """Whether it may be tried now; a clock that was set back does not keep it closed."""
+        return not self._closed_at <= self._clock() < self._opens_at
+
+    def down(self) -> datetime:
+        """It failed; when it is tried again."""
+        self._closed_at = self._clock()
+        self._opens_at = self._closed_at + min(timedelta(seconds=2 * 2 ** min(self._failures, 8)), _LONGEST_RECONNECT)
+        self._failures += 1
+        return self._opens_at
+
+    def up(self) -> None:
+        """It answered."""
+        self._failures = 0
+        self._opens_at = self._closed_at
+
+
+@dataclass(slots=True)
+class _Fetching:
+    """取信尝试: how often a mail could not be had, since when, and how many others came through meanwhile."""
+
+    since: datetime
+    failures: int = 0
+    others: int = 0
 
 
 class Intake:
@@ -361,32 +412,31 @@ class Intake:
         self._settings = settings
         self._store = store
         self._clock = clock
-        self._failures: dict[int, int] = {}
-        self._reconnect_at = 0.0
-        self._reconnects = 0
+        self._hard: dict[int, _Fetching] = {}
+        self._line = Line(clock)
+        self._weighed_at: datetime | None = None
         self.folder: Folder | None = None
 
     def poll(self, stopped: Callable[[], bool] = lambda: False) -> int:
         """Take in what is new; how many mails. A problem is noted, not raised; the next look comes after a pause."""
-        if time.monotonic() < self._reconnect_at:
+        if not self._line.open:
             return 0
         try:
             if self.folder is None:
                 self.folder = Folder(self._account)
             taken = self._poll(self.folder, stopped)
+            self._weigh(self.folder)
         except MailServerProblem as error:
             self.trouble(error)
             return 0
-        self._reconnects = 0
+        self._line.up()
         return taken
 
     def trouble(self, error: MailServerProblem) -> None:
         """Note the problem, drop the connection, wait a little longer each time."""
         log.warning("account %s: %s", self.name, error)
-        self._store.troubled(self.name, str(error))
         self.close()
-        self._reconnect_at = time.monotonic() + min(2.0 * 2 ** min(self._reconnects, 8), _LONGEST_RECONNECT)
-        self._reconnects += 1
+        self._store.troubled(self.name, str(error), self._line.down())
 
     def _poll(self, folder: Folder, stopped: Callable[[], bool]) -> int:
         state = self._store.account(self.name)
@@ -405,11 +455,9 @@ class Intake:
                 uids = folder.uids(0, (state.polled_at - timedelta(days=1)).date())
         known = self._store.known(self.name, uidvalidity, uids)
         taken, stuck = 0, 0
-        for uid in uids:
+        for uid in sorted(set(uids) - known, key=lambda uid: (self._failures(uid), uid)):  # the hard ones come last
             if stopped():
                 return taken
-            if uid in known:
-                continue
             if self._take(folder, uidvalidity, uid):
                 taken += 1
             else:
@@ -420,19 +468,36 @@ class Intake:
 
     def _take(self, folder: Folder, uidvalidity: int, uid: int) -> bool:
         """One mail; False when it could not be had this time. One that can never be had does not block the others."""
-        self._failures[uid] = self._failures.get(uid, 0) + 1
-        if self._failures[uid] > MOST_FETCHES:
+        hard = self._hard.setdefault(uid, _Fetching(self._clock()))
+        patience = FETCH_PATIENCE if hard.others else LONGEST_FETCH_PATIENCE
+        if hard.failures >= MOST_FETCHES and self._clock() - hard.since > patience:
             self._store.take_in(self.name, uidvalidity, uid, None, f"the server does not give UID {uid}")
-            del self._failures[uid]
+            del self._hard[uid]
             return True
+        hard.failures += 1
         fetched = folder.fetch(uid, self._settings.mail_limit_mb * 1_000_000)
         if fetched is None:
             return False
         cut = "" if fetched.size <= len(fetched.raw) else f"cut: {len(fetched.raw)} of {fetched.size} bytes"
         self._store.take_in(self.name, uidvalidity, uid, fetched.raw, cut)
-        self._failures.pop(uid, None)
+        del self._hard[uid]
+        for other in self._hard.values():
+            other.others += 1
         folder.mark_seen(uid)  # after the commit: a crash in between shows it as unread, never as read and lost
         return True
+
+    def _weigh(self, folder: Folder) -> None:
+        """Note when the account is full."""
+        now = self._clock()
+        if self._weighed_at is not None and timedelta() <= now - self._weighed_at < _QUOTA_EVERY:
+            return
+        self._weighed_at = now
+        share = folder.fullness()
+        full = f"the mail account is {share:.0%} full, new mail is returned to its sender; move old mail elsewhere"
+        self._store.troubled(f"{self.name} quota", full if share >= FULL_AT else "", now + _QUOTA_EVERY)
+
+    def _failures(self, uid: int) -> int:
+        return self._hard[uid].failures if uid in self._hard else 0
 
     def close(self) -> None:
         """Drop the connection."""
@@ -452,6 +517,7 @@ class Worker:
         store: MailStore,
         *,
         lease_seconds: float = LEASE_SECONDS,
+        clock: Callable[[], datetime] = now_beijing,
     ) -> None:
         self._settings = settings
         self._desk = desk
@@ -461,7 +527,8 @@ class Worker:
         self._owner = owner_name(secrets.token_hex(4))
         self._stop = threading.Event()
         self._lost = threading.Event()
-        self._intakes = [Intake(name, account, settings, store) for name, account in settings.accounts.items()]
+        accounts = settings.accounts.items()
+        self._intakes = [Intake(name, account, settings, store, clock=clock) for name, account in accounts]
 
     def stop(self) -> None:
         """End ``run`` after the step it is in."""
@@ -563,15 +630,18 @@ def letter_id_of(key: str, address: str) -> str:
     return f"<bianmin.{digest}@{address.rpartition('@')[2]}>"
 
 
-def problems(settings: MailboxSettings, store: MailStore, now: datetime) -> list[str]:
-    """What is wrong with the mailbox, one English line each, for ``/healthz``; empty when all is well or it is off."""
+def troubles(settings: MailboxSettings, store: MailStore, now: datetime, *, letters_wait: bool = True) -> list[Trouble]:
+    """What is wrong with the mailbox, for ``/healthz``; empty when all is well or it is off.
+
+    ``letters_wait`` says whether the outbox holds anything: a server that failed last is no trouble to nobody.
+    """
     found = []
     patience = timedelta(seconds=max(3 * settings.poll_seconds, 120))
     for name in settings.accounts:
         state = store.account(name)
         smtp = store.account(f"{name} smtp")
         if state.problem:
-            found.append(f"mailbox {name}: {state.problem}")
+            found.append(Trouble(f"mailbox {name}: {state.problem}", state.problem_since, state.retry_at))
         elif state.polled_at is None or now - state.polled_at > patience:
             since = (
                 "has never been read"
@@ -579,9 +649,13 @@ def problems(settings: MailboxSettings, store: MailStore, now: datetime) -> list
                 else f"was last read at {state.polled_at:%Y-%m-%d %H:%M}"
             )
             if not store.working():
-                found.append(f"mailbox {name}: {since} and no worker runs; start bianmin serve or bianmin mailbox")
+                text = f"mailbox {name}: {since} and no worker runs; start bianmin serve or bianmin mailbox"
+                found.append(Trouble(text, state.polled_at))
             elif state.polled_at is not None:
-                found.append(f"mailbox {name}: {since}; look at the worker's log")
-        if smtp.problem:
-            found.append(f"mailbox {name}: letters wait: {smtp.problem}")
+                found.append(Trouble(f"mailbox {name}: {since}; look at the worker's log", state.polled_at))
+        quota = store.account(f"{name} quota")
+        if quota.problem:
+            found.append(Trouble(f"mailbox {name}: {quota.problem}", quota.problem_since, quota.retry_at))
+        if smtp.problem and letters_wait:
+            found.append(Trouble(f"mailbox {name}: letters wait: {smtp.problem}", smtp.problem_since, smtp.retry_at))
     return found

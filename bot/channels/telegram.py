@@ -15,8 +15,8 @@ import json
 import logging
 import time
 import warnings
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -34,8 +34,10 @@ from bot.channels.telegram_outbox import Book as OutboxBook
 from bot.channels.telegram_outbox import Outbox, described, pending
 from bot.channels.telegram_wire import ALLOWED_UPDATES, Letter, Me, Tap, TapKind, pack, read_update
 from bot.channels.telegram_words import named, say
+from bot.channels.trouble import ChannelState, Trouble
 from bot.config import Settings, TelegramSettings
 from bot.errors import ConfigError, MalformedMessage, TelegramNotReady, TelegramRefused
+from register.book import Queue
 from register.clock import now_beijing
 from register.errors import UnknownEntry
 from register.inquiry import Channel, Conversation, Entry, Inquiry, Opened, Reply
@@ -47,6 +49,7 @@ PATH = "/telegram"
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105  # the header's name
 
 _POLL_SECONDS = 25
+_SILENT_SECONDS = 5.0  # how long the Bot API may say nothing
 _LOOK_SECONDS = 1.0
 _PROBE_SECONDS = 30.0  # a quiet line is tried that often
 _LONGEST_BACKOFF = 30.0
@@ -121,7 +124,7 @@ def application(own: TelegramSettings) -> Application[Any, Any, Any, Any, Any, A
         .rate_limiter(AIORateLimiter(group_max_rate=0, max_retries=0))
         .connection_pool_size(16)
         .connect_timeout(3)
-        .read_timeout(5)
+        .read_timeout(_SILENT_SECONDS)
         .write_timeout(3)
         .pool_timeout(1)
         .get_updates_connect_timeout(3)
@@ -135,8 +138,17 @@ def application(own: TelegramSettings) -> Application[Any, Any, Any, Any, Any, A
 class Door:
     """Telegram 门: one bot."""
 
-    def __init__(self, settings: Settings, reception: Reception, book: Book, seal: Seal) -> None:
-        """Nothing is connected yet; :meth:`run` does that."""
+    def __init__(
+        self,
+        settings: Settings,
+        reception: Reception,
+        book: Book,
+        seal: Seal,
+        *,
+        clock: Callable[[], datetime] = now_beijing,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Nothing is connected yet; :meth:`run` does that. ``sleep`` passes the pauses of a line that is down."""
         own = settings.telegram
         self.on = bool(own.token)
         self._own = own
@@ -145,6 +157,8 @@ class Door:
         self._reception = reception
         self._book = book
         self._seal = seal
+        self._clock = clock
+        self._sleep = sleep
         number = own.token.partition(":")[0]
         self._me = Me(int(number) if number.isdigit() and len(number) < 16 else 0)
         self._workers = anyio.CapacityLimiter(max(1, settings.server.threads // 2))
@@ -157,12 +171,16 @@ class Door:
         self._known = asyncio.Event()
         self._reached_at = 0.0
         self._failures = 0
-        self._trouble = ""
-        self._poll_trouble = ""
+        self._trouble = self._poll_trouble = Trouble("")
         if self.on:
             self._app = application(own)
             self._outbox = Outbox(
-                book, self._app.bot, lease_seconds=settings.register.lease_seconds, down=self._down, up=self._up
+                book,
+                self._app.bot,
+                lease_seconds=settings.register.lease_seconds,
+                down=self._down,
+                up=self._up,
+                clock=clock,
             )
 
     @property
@@ -179,11 +197,18 @@ class Door:
         return [Route(PATH, _closed, methods=["POST"])]
 
     def problems(self) -> list[str]:
-        """What is wrong with the channel just now, for ``/healthz``."""
+        """What is wrong with the channel just now, one English line each."""
+        return [trouble.text for trouble in self._troubles()]
+
+    def state(self, queue: Queue) -> ChannelState:
+        """For ``/healthz``; ``queue`` is the register's."""
+        return ChannelState(self.on, tuple(self._troubles()), queue.open, queue.pending, queue.given_up)
+
+    def _troubles(self) -> list[Trouble]:
         found = [self._trouble, self._poll_trouble]
         if self.on and self._own.webhook and not self._own.secret_token:
-            found.append(_CLOSED_DOOR)
-        return [f"telegram: {problem}" for problem in found if problem]
+            found.append(Trouble(_CLOSED_DOOR))
+        return [replace(trouble, text=f"telegram: {trouble.text}") for trouble in found if trouble.text]
 
     # ---- coming in -------------------------------------------------------------------------------------------
 
@@ -361,7 +386,9 @@ class Door:
     async def _turn(self) -> None:
         unsure = self._failures or not self._known.is_set() or time.monotonic() - self._reached_at > _PROBE_SECONDS
         if unsure and not await self._reach():
-            await asyncio.sleep(min(0.5 * 2**self._failures, _LONGEST_BACKOFF))
+            pause = _pause(self._failures)
+            self._trouble = replace(self._trouble, next_attempt=self._clock() + timedelta(seconds=pause))
+            await self._sleep(pause)
             return
         self._sending = asyncio.create_task(self._outbox.step())
         if await asyncio.shield(self._sending):
@@ -389,15 +416,15 @@ class Door:
 
     def _down(self, error: Exception) -> None:
         self._failures += 1
-        trouble = f"the Bot API cannot be reached or refuses us: {described(error)}"
-        if trouble != self._trouble:
-            log.warning("%s", trouble)
-        self._trouble = trouble
+        text = f"the Bot API cannot be reached or refuses us: {described(error)}"
+        if text != self._trouble.text:
+            log.warning("%s", text)
+        self._trouble = Trouble(text, self._trouble.since or self._clock())
 
     def _up(self) -> None:
-        if self._trouble:
+        if self._trouble.text:
             log.warning("the Bot API answers again")
-        self._failures, self._trouble, self._reached_at = 0, "", time.monotonic()
+        self._failures, self._trouble, self._reached_at = 0, Trouble(""), time.monotonic()
 
     # ---- polling ---------------------------------------------------------------------------------------------
 
@@ -410,11 +437,13 @@ class Door:
                 updates = await self._fetch(offset)
             except Exception as error:
                 failures += 1
-                self._poll_trouble = _poll_trouble(error)
-                log.warning("%s", self._poll_trouble)
-                await asyncio.sleep(min(0.5 * 2**failures, _LONGEST_BACKOFF))
+                now, pause = self._clock(), _pause(failures)
+                since = self._poll_trouble.since or now
+                self._poll_trouble = Trouble(_poll_trouble(error), since, now + timedelta(seconds=pause))
+                log.warning("%s", self._poll_trouble.text)
+                await self._sleep(pause)
                 continue
-            failures, self._poll_trouble = 0, ""
+            failures, self._poll_trouble = 0, Trouble("")
             self._up()
             for raw in updates:
                 number = raw.get("update_id") if isinstance(raw, dict) else None
@@ -478,6 +507,11 @@ async def webhook(settings: Settings, action: str, url: str = "") -> dict[str, o
         "last_error": info.last_error_message or "",
         "allowed_updates": list(info.allowed_updates or ()),
     }
+
+
+def _pause(failures: int) -> float:
+    """Seconds before the next try after so many failures."""
+    return min(0.5 * 2.0 ** min(failures, 10), _LONGEST_BACKOFF)
 
 
 def _poll_trouble(error: Exception) -> str:

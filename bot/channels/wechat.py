@@ -26,6 +26,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from bot.channels.trouble import ChannelState, Trouble
 from bot.channels.wechat_client import WeChatApi
 from bot.channels.wechat_outbox import Book as OutboxBook
 from bot.channels.wechat_outbox import Bundle, Outbox, Reception, rendered
@@ -37,6 +38,7 @@ from bot.config import Settings
 from bot.errors import MalformedMessage, SignatureRejected
 from bot.reception import StillWorking
 from knowledge.model import PolicyDocument
+from register.book import Queue
 from register.clock import BEIJING, now_beijing
 from register.inquiry import Channel, Inquiry
 from register.seal import Seal
@@ -120,10 +122,20 @@ class Door:
             log.info("no BIANMIN_WECHAT__APP_SECRET: late answers go along with the citizen's next WeChat message")
         return [Route(PATH, self.handshake, methods=["GET"]), Route(PATH, self.receive, methods=["POST"])]
 
-    @property
-    def problem(self) -> str:
-        """What keeps parcels from being sent just now, for ``/healthz``; empty when nothing does."""
-        return f"wechat: {self._outbox.problem}" if self._outbox.problem else ""
+    def state(self, queue: Queue) -> ChannelState:
+        """For ``/healthz``; ``queue`` is the register's.
+
+        WeChat is asked only when something is to be sent, so what failed last is a trouble only while something waits.
+        """
+        problem = self._outbox.problem if queue.pending else ""
+        return ChannelState(
+            on=self.on,
+            troubles=(Trouble(f"wechat: {problem}", self._outbox.problem_since, queue.next_due),) if problem else (),
+            inbound_waiting=queue.open,
+            outbound_waiting=queue.pending,
+            given_up=queue.given_up,
+            for_next_message=self._store.waiting_count(),
+        )
 
     # ---- coming in -------------------------------------------------------------------------------------------
 

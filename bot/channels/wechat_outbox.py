@@ -158,6 +158,7 @@ class Outbox:
         self._clock = clock
         self._anything_waits = True
         self.problem = ""
+        self.problem_since: datetime | None = None
 
     def postpone(self, inquiry: Inquiry, due_at: datetime | None = None) -> None:
         """The answer will not go out with its callback: keep it. Committed when this returns."""
@@ -231,7 +232,7 @@ class Outbox:
         """Hand over to WeChat and record how it went; ``entry`` is set where the outbox row does not know it."""
         problem = self._hand_over(item.address, parcel, text)
         if problem is None:
-            self.problem = ""
+            self.problem, self.problem_since = "", None
             self._book.record_attempt(item.id, "sent")
             if entry is not None:
                 self._book.deliver(entry, "sent")
@@ -239,7 +240,7 @@ class Outbox:
         outcome, detail = outcome_of(problem), str(problem)
         retry_at = next_try(problem, item.attempts, self._clock())
         if isinstance(problem, WeChatUnreachable) or problem.code not in FINAL:
-            self.problem = detail
+            self.problem, self.problem_since = detail, self.problem_since or self._clock()
         log.warning("outbound %d was not delivered: %s", item.id, detail)
         if retry_at is None and not parcel.template:
             self.keep(parcel, f"outbound:{item.id}")

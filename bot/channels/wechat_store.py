@@ -24,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
     bindparam,
     delete,
+    func,
     insert,
     select,
     update,
@@ -169,6 +170,11 @@ class WeChatStore:
         """Whether anything waits for anybody."""
         with self._reader.connect() as connection:
             return connection.execute(select(waiting.c.id).limit(1)).first() is not None
+
+    def waiting_count(self) -> int:
+        """How many things wait for their citizens' next messages."""
+        with self._reader.connect() as connection:
+            return int(connection.execute(select(func.count()).select_from(waiting)).scalar_one())
 
     def waiting_for(self, conversation: str) -> list[Waiting]:
         """What waits for this citizen, oldest first."""
