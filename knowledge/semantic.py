@@ -331,10 +331,11 @@ class SemanticIndex:
         """Cosine (-1..1) of a question as typed with each of these passages; 0 for one without a vector."""
         held, asked = self._current(), self._question(text)
         rows = np.array([held.rows.get(i, -1) for i in ids], dtype=np.int64)
-        found = np.zeros(len(ids))
-        known = rows >= 0
-        if known.any():
-            found[known] = cosines(held.vectors[rows[known]], asked)
+        if not held.ids:
+            return [0.0] * len(ids)
+        units = _units(held.vectors.take(rows, axis=0, mode="clip")) if held.plain is None else held.plain[rows]
+        found = _scores(units, asked)
+        found[rows < 0] = 0.0
         return [float(f) for f in found]
 
     def close(self) -> None:

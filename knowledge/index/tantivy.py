@@ -1,8 +1,8 @@
 """tantivy: the embedded default engine (Rust, MIT).
 
 One directory, one writer at a time (a file lock that the kernel frees when its process dies), any number of reader
-processes. Every commit replaces ``meta.json``; a reader looks at that file before each search and opens the index
-again when it has changed.
+processes. Every commit replaces ``meta.json``; a reader looks at that file before a search and opens the index again
+when it has changed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ _FORM = f"1.{analysis.VERSION}"
 _HEAP = 64_000_000
 _LOCK_WAIT = 30.0
 _MOST_IDS = 100_000
+_MOST_COUNTS = 200_000
+_LATELY = 0.05  # seconds
 
 
 def _schema() -> Any:
@@ -51,6 +54,38 @@ def _schema() -> Any:
     return builder.build()
 
 
+@dataclass(slots=True)
+class _Open:
+    """One commit as a reader sees it, and what was read of it."""
+
+    searcher: Any
+    stamp: str
+    seen: tuple[int, int, int]
+    looked: float
+    ids: dict[tuple[int, int], str] = field(default_factory=dict)
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def id(self, address: Any) -> str:
+        """Reading a stored document costs ten times a look at what was read before."""
+        key = (address.segment_ord, address.doc)
+        known = self.ids.get(key)
+        if known is None:
+            if len(self.ids) > _MOST_IDS:
+                self.ids.clear()
+            known = self.ids[key] = str(self.searcher.doc(address)["id"][0])
+        return known
+
+    def frequency(self, name: str, token: str) -> int:
+        """In how many passages a token stands; one question asks several times for the same."""
+        key = (name, token)
+        known = self.counts.get(key)
+        if known is None:
+            if len(self.counts) > _MOST_COUNTS:
+                self.counts.clear()
+            known = self.counts[key] = int(self.searcher.doc_freq(name, token))
+        return known
+
+
 class TantivyIndex:
     """A :class:`knowledge.index.PassageIndex` on tantivy.
 
@@ -63,10 +98,7 @@ class TantivyIndex:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.RLock()
-        self._seen: tuple[int, int, int] | None = None
-        self._searcher: Any = None
-        self._stamp = ""
-        self._ids: dict[tuple[Any, int, int], str] = {}
+        self._open: _Open | None = None
         self._schema = _schema()
         self._writer: Any = None
 
@@ -98,7 +130,7 @@ class TantivyIndex:
                     self._writing().delete_all_documents()
             except IndexUnavailable as error:
                 log.warning("replacing the damaged index in %s: %s", self._folder, error)
-                self._writer = self._searcher = self._seen = None
+                self._writer = self._open = None
                 shutil.rmtree(self._folder, ignore_errors=True)
                 with self._mapped():
                     self._writing()
@@ -114,11 +146,13 @@ class TantivyIndex:
                 writer.wait_merging_threads()
             finally:
                 self._writer = None
+                if self._open is not None:
+                    self._open.looked = 0.0
 
     def close(self) -> None:
         """Drop staged changes, release files and locks."""
         with self._lock:
-            self._writer = self._searcher = self._seen = None
+            self._writer = self._open = None
 
     def _writing(self) -> Any:
         if self._writer is None:
@@ -146,66 +180,58 @@ class TantivyIndex:
         if not terms or limit < 1:
             return []
         with self._mapped():
-            searcher = self._reading()
-            query = self._query(searcher, terms, where)
+            index = self._reading()
+            query = self._query(index, terms, where)
             if query is None:
                 return []
-            found = searcher.search(query, limit, count=False).hits
-            hits = [Candidate(self._id(searcher, address), score) for score, address in found]
-        hits.sort(key=lambda c: (-c.score, c.id))
-        return hits
-
-    def _id(self, searcher: Any, address: Any) -> str:
-        """Reading a stored document costs ten times a look at what was read before."""
-        key = (searcher, address.segment_ord, address.doc)
-        known = self._ids.get(key)
-        if known is None:
-            if len(self._ids) > _MOST_IDS:
-                self._ids.clear()
-            known = self._ids[key] = str(searcher.doc(address)["id"][0])
-        return known
+            found = index.searcher.search(query, limit, count=False).hits
+            hits = sorted([(-score, index.id(address)) for score, address in found])
+        return [Candidate(identity, -score) for score, identity in hits]
 
     def frequencies(self, words: Sequence[str], bigrams: Sequence[str]) -> Frequencies:
         """How common these tokens are among open passages."""
         with self._mapped():
-            searcher = self._reading()
+            index = self._reading(lately=True)
             return Frequencies(
-                max(int(searcher.num_docs) - 1, 0),
-                tuple(searcher.doc_freq(OPEN_FIELDS[0], token) for token in words),
-                tuple(searcher.doc_freq(OPEN_FIELDS[1], token) for token in bigrams),
+                max(int(index.searcher.num_docs) - 1, 0),
+                tuple([index.frequency(OPEN_FIELDS[0], token) for token in words]),
+                tuple([index.frequency(OPEN_FIELDS[1], token) for token in bigrams]),
             )
 
     def stamp(self) -> str:
         """The stamp of the last commit, empty for a new index."""
         with self._mapped():
-            self._reading()
-            return self._stamp.partition(" ")[2]
+            return self._reading().stamp.partition(" ")[2]
 
     def count(self) -> int:
         """How many passages are visible."""
         with self._mapped():
-            searcher = self._reading()
-            return int(searcher.num_docs) - bool(self._stamp)
+            index = self._reading()
+            return int(index.searcher.num_docs) - bool(index.stamp)
 
-    def _reading(self) -> Any:
+    def _reading(self, *, lately: bool = False) -> _Open:
+        """The newest commit; with ``lately`` the one that was the newest a moment ago, which spares a look at the file."""
+        index = self._open
+        if lately and index is not None and time.monotonic() - index.looked < _LATELY:
+            return index
         with self._lock:
             try:
                 status = (self._folder / "meta.json").stat()
             except FileNotFoundError as error:
                 raise IndexUnavailable(f"no index in {self._folder}; rebuild it from the library") from error
             now = (status.st_mtime_ns, status.st_ino, status.st_size)
-            if self._searcher is None or now != self._seen:
-                index = tantivy.Index.open(str(self._folder))
-                _register(index)
-                index.config_reader("manual")
-                index.reload()
-                searcher = index.searcher()
-                self._stamp = _check_form(searcher, self._schema, self._folder)
-                self._searcher, self._seen, self._ids = searcher, now, {}
-            return self._searcher
+            if self._open is None or now != self._open.seen:
+                opened = tantivy.Index.open(str(self._folder))
+                _register(opened)
+                opened.config_reader("manual")
+                opened.reload()
+                searcher = opened.searcher()
+                self._open = _Open(searcher, _check_form(searcher, self._schema, self._folder), now, time.monotonic())
+            self._open.looked = time.monotonic()
+            return self._open
 
-    def _query(self, searcher: Any, terms: analysis.Terms, where: IndexFilter) -> Any:
-        found = wanted_terms(terms, where, searcher.doc_freq)
+    def _query(self, index: _Open, terms: analysis.Terms, where: IndexFilter) -> Any:
+        found = wanted_terms(terms, where, index.frequency)
         if not found:
             return None
         schema, query = self._schema, tantivy.Query
@@ -248,8 +274,8 @@ def _document(passage: IndexedPassage) -> Any:
         audience=passage.audience,
         number=passage.number,
     )
-    for field, found in tokens_of(passage):
-        document.add_text(field, " ".join(found))
+    for name, found in tokens_of(passage):
+        document.add_text(name, " ".join(found))
     document.add_integer("year", passage.year)
     return document
 
