@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bot import archives, library_commands, mailbox_commands, question_commands
-from bot.app import House, asgi, build, health, make_composer, office_info, poll_telegram
+from bot.app import House, asgi, build, health, make_composer, office_info, poll_telegram, wechat_of
 from bot.channels import telegram
 from bot.channels.api import finding_json, reply_json
 from bot.channels.wechat_client import WeChatApi
@@ -403,7 +403,9 @@ def _log(args: argparse.Namespace, settings: Settings) -> int:
     try:
         channel = Channel(args.channel) if args.channel else None
         status = EntryStatus(args.status) if args.status else None
-        entries = house.book.log(since=since, channel=channel, limit=args.limit, status=status)
+        entries = house.book.log(
+            since=since, channel=channel, limit=args.limit, status=status, undelivered=args.undelivered
+        )
     finally:
         house.close()
     lines = (
@@ -506,6 +508,41 @@ def _lexicon(args: argparse.Namespace, settings: Settings) -> int:
 
 def _answered(args: argparse.Namespace, settings: Settings) -> int:
     return question_commands.run_answered(args, settings, _emitter(args))
+
+
+def _wechat(args: argparse.Namespace, settings: Settings) -> int:
+    if args.what == "progress":
+        return _wechat_progress(args, settings)
+    if args.action not in ("push", "show"):
+        raise UsageError("wechat menu takes push or show")
+    return _wechat_menu(args, settings)
+
+
+def _wechat_progress(args: argparse.Namespace, settings: Settings) -> int:
+    """Tell the citizen of an entry, by 订阅通知, that the matter has moved on."""
+    if not (args.action or "").isdigit() or not args.state:
+        raise UsageError("write it as: wechat progress ENTRY --state 已受理 [--case NUMBER] [--note WORDS]")
+    if not settings.wechat.progress_template:
+        raise ConfigError(
+            "[wechat] progress_template is empty; set it to the id of the account's template for progress"
+        )
+    entry = int(args.action)
+    house = build(settings)
+    try:
+        found = house.book.find(entry)
+        if found.channel is not Channel.WECHAT:
+            raise UsageError(f"entry {entry} came in by {found.channel.value}, not by WeChat")
+        case = args.case or str(entry)
+        queued = wechat_of(house).topics.progress(entry, found.conversation, case, args.state, note=args.note)
+    finally:
+        house.close()
+    told = (
+        "queued; bianmin serve sends it"
+        if queued
+        else "not queued: the citizen has not agreed to such notices, or has had this one already"
+    )
+    _emit(args, {"entry": entry, "queued": queued}, [told])
+    return 0 if queued else 1
 
 
 def _wechat_menu(args: argparse.Namespace, settings: Settings) -> int:
@@ -863,6 +900,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--since", help="ISO time")
     sub.add_argument("--channel", choices=[c.value for c in Channel])
     sub.add_argument("--status", choices=[s.value for s in EntryStatus])
+    sub.add_argument("--undelivered", action="store_true", help="only replies that have not reached the citizen yet")
     sub.add_argument("--limit", type=int, default=50)
 
     command("mask", _mask, "mask personal data in the text on stdin")
@@ -875,9 +913,12 @@ def _parser() -> argparse.ArgumentParser:
 
     command("serve", _serve, "serve the pages and the callbacks")
 
-    sub = command("wechat", _wechat_menu, "the WeChat account's menu: wechat menu push|show")
-    sub.add_argument("what", choices=["menu"])
-    sub.add_argument("action", choices=["push", "show"])
+    sub = command("wechat", _wechat, "wechat menu push|show; wechat progress ENTRY --state WORDS tells a citizen")
+    sub.add_argument("what", choices=["menu", "progress"])
+    sub.add_argument("action", help="menu: push or show; progress: the number of the entry")
+    sub.add_argument("--state", default="", help="progress: how the matter stands, such as 已受理 (5 characters)")
+    sub.add_argument("--case", default="", help="progress: number of the case; otherwise that of the entry")
+    sub.add_argument("--note", default="", help="progress: one more line where the template has a field for it")
 
     sub = command("mailbox", _mailbox, "look after the county mailbox: take in, answer, send; quarantine and drafts")
     mailbox_commands.arguments(sub)

@@ -96,6 +96,14 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Contacts:
+    """往来: what one citizen did on a channel, and what was sent to that citizen outside a direct reply."""
+
+    came: tuple[tuple[datetime, str], ...]  # (moment, event without its detail), oldest first
+    sent: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """事件: one line of the history of an entry; never changed, never removed."""
 
@@ -449,8 +457,13 @@ class RegisterBook:
         channel: Channel | None = None,
         limit: int = 100,
         status: EntryStatus | None = None,
+        *,
+        undelivered: bool = False,
     ) -> list[Entry]:
-        """登记簿: entries received from ``since`` on, newest first, question and reply masked, with deliveries."""
+        """登记簿: entries received from ``since`` on, newest first, question and reply masked, with deliveries.
+
+        ``undelivered`` keeps those whose reply was tried to be handed over and has not arrived yet.
+        """
         statement = select(inquiries).order_by(inquiries.c.id.desc()).limit(limit)
         if since is not None:
             statement = statement.where(inquiries.c.received_at >= to_stored(since))
@@ -458,6 +471,10 @@ class RegisterBook:
             statement = statement.where(inquiries.c.channel == channel.value)
         if status is not None:
             statement = statement.where(inquiries.c.status == status.value)
+        if undelivered:
+            tried = select(deliveries.c.id).where(deliveries.c.entry == inquiries.c.id)
+            arrived = tried.where(deliveries.c.outcome.in_(DELIVERED))
+            statement = statement.where(tried.exists(), ~arrived.exists())
         with self._reader.connect() as connection:
             return self._entries(connection, connection.execute(statement).all())
 
@@ -467,6 +484,24 @@ class RegisterBook:
             values = {"of_channel": channel.value, "of_key": _key(message_key)}
             row = self._hot.reply_to.run(cursor, values).fetchone()
         return None if row is None else self._reply(row[1])
+
+    def contacts(self, channel: Channel, conversation: str, since: datetime) -> Contacts:
+        """往来 since a moment, for a channel that allows only so many messages after what the citizen did."""
+        of_citizen = (inquiries.c.conversation == _storable(conversation)) & (inquiries.c.channel == channel.value)
+        at = to_stored(since)
+        came = (
+            select(inquiries.c.received_at, inquiries.c.event)
+            .where(of_citizen, inquiries.c.received_at >= at)
+            .order_by(inquiries.c.received_at)
+        )
+        sent = (
+            select(deliveries.c.at)
+            .join_from(inquiries, deliveries, deliveries.c.entry == inquiries.c.id)
+            .where(of_citizen, deliveries.c.at >= at, deliveries.c.outcome == "sent")
+        )
+        with self._reader.connect() as connection:
+            actions = tuple((from_stored(row[0]), row[1]) for row in connection.execute(came))
+            return Contacts(actions, tuple(from_stored(moment) for moment in connection.execute(sent).scalars()))
 
     def entry_of(self, channel: Channel, message_key: str) -> int | None:
         """The entry of a message, for whoever asks how it stands; None when there is none."""

@@ -27,20 +27,21 @@ from wechat_phone import AES_KEY, APP_ID, LETTERS, TOKEN, Phone, letter
 
 from bot.app import asgi, build
 from bot.channels.wechat import Door, inquiry_of
-from bot.channels.wechat_client import WeChatApi
+from bot.channels.wechat_client import HINTS, Code, WeChatApi
 from bot.channels.wechat_menu import menu_lines, menu_of
-from bot.channels.wechat_outbox import MOST_TRIES, Outbox, next_try, staff_words
+from bot.channels.wechat_outbox import FINAL, MOST_TRIES, Outbox, next_try, staff_words
+from bot.channels.wechat_quota import refusal
 from bot.channels.wechat_store import LONG_TERM, WeChatStore
 from bot.channels.wechat_topics import command_of, concerns, template_of
 from bot.channels.wechat_wire import Wire
 from bot.cli import main
-from bot.config import DataSettings, Settings, WeChatSettings
+from bot.config import DataSettings, Settings, WeChatSettings, load
 from bot.database import migrate, open_engine
 from bot.errors import ConfigError, WeChatRefused, WeChatUnreachable
 from bot.reception import StillWorking
 from knowledge.model import DocumentKind, PolicyDocument
 from register.book import OutboundState, RegisterBook
-from register.clock import now_beijing
+from register.clock import now_beijing, to_stored
 from register.inquiry import Channel, Choice, Entry, EntryStatus, Inquiry, Reply, ReplyKind
 from register.seal import Seal
 
@@ -586,6 +587,73 @@ def test_a_refused_answer_is_a_failed_delivery_and_goes_along_with_the_next_mess
     assert house.outcomes() == [f"refused:{code}", "passive", "passive", "passive"]
 
 
+@pytest.mark.parametrize(
+    ("actions", "sent", "after", "why"),
+    [
+        ([(0, "")], [], 47 * 3600, None),
+        ([(0, "")], [], 48 * 3600, Code.TOO_LATE),
+        ([(0, "image")], [1, 2, 3, 4], 10, None),
+        ([(0, "")], [1, 2, 3, 4, 5], 10, Code.TOO_MANY),
+        ([(0, ""), (8, "")], [1, 2, 3, 4, 5], 10, None),  # a new message opens five more
+        ([(0, "click")], [], 59, None),
+        ([(0, "click:低保")], [], 61, Code.TOO_LATE),
+        ([(0, "subscribe")], [1, 2, 3], 10, Code.TOO_MANY),
+        ([(0, ""), (100, "scan")], [1, 2, 3, 4, 5], 110, None),  # the scan opens three of its own
+        ([(0, "view"), (1, "unsubscribe"), (2, "consent"), (3, "position")], [], 10, Code.TOO_LATE),
+        ([], [], 0, Code.TOO_LATE),
+    ],
+)
+def test_windows_and_numbers_are_counted_as_wechat_counts_them(
+    actions: list[tuple[int, str]], sent: list[int], after: int, why: Code | None
+) -> None:
+    start = now_beijing()
+    at = lambda seconds: start + timedelta(seconds=seconds)  # noqa: E731
+    assert refusal([(at(s), event) for s, event in actions], [at(s) for s in sent], at(after)) is why
+
+
+def test_an_answer_that_wechat_would_refuse_is_not_sent_and_goes_along_with_the_next_message(
+    house: House, wechat: FakeWeChat
+) -> None:
+    outbox = house.outbox(house.api(wechat))
+    for number in range(1, 7):
+        postponed(house, outbox, f"问题{number}", number)
+        with house.engine.begin() as connection:  # all six answers belong to one message of a while ago
+            connection.exec_driver_sql("update inquiries set received_at = ?", (to_stored(now_beijing()) - 10**6,))
+    while outbox.step():
+        pass
+    assert len(wechat.sent()) == 5
+    assert house.outcomes() == ["sent"] * 5 + ["held:45047"]
+    assert not outbox.problem
+    (waits,) = house.book.log(undelivered=True)
+    assert waits.question == "问题6"
+    assert "答：问题6" in said(ask(house.door(), text("公交", 9))[0])
+    assert house.book.log(undelivered=True) == []
+
+
+def test_staff_words_after_two_days_wait_for_the_citizen(house: House, wechat: FakeWeChat) -> None:
+    ask(house.door(), text("转人工"))
+    inquiry = house.book.reveal(1, "李科", "回复群众")
+    with house.engine.begin() as connection:
+        connection.exec_driver_sql("update inquiries set received_at = received_at - ?", (50 * 3600 * 10**6,))
+    house.book.enqueue(1, staff_words(inquiry, "您好，已为您转办。"))
+    assert house.outbox(house.api(wechat)).step()
+    assert wechat.calls == []
+    assert house.outcomes() == ["passive", "held:45015"]
+    assert "已为您转办" in said(ask(house.door(), text("在吗", 2))[0])
+
+
+def test_the_accounts_daily_quota_is_waited_out() -> None:
+    now = now_beijing()
+    due = next_try(WeChatRefused(Code.DAILY_QUOTA, "used up"), MOST_TRIES, now)
+    assert due is not None
+    assert due.date() == now.date() + timedelta(days=1)
+
+
+def test_every_code_with_a_name_says_what_to_do() -> None:
+    assert set(HINTS) >= FINAL - {Code.BAD_OPENID}
+    assert all(HINTS.values())
+
+
 def test_an_unreachable_wechat_is_tried_again_and_shows_in_the_health(house: House, wechat: FakeWeChat) -> None:
     wechat.script["message/custom/send"] = [(502, b"<html>bad gateway</html>"), {"errcode": -1, "errmsg": "busy"}, None]
     outbox = house.outbox(house.api(wechat))
@@ -999,9 +1067,44 @@ def test_a_citizen_is_told_of_progress_with_consent_only(house: House, wechat: F
     assert not door.topics.progress(1, "nobody", "青公开〔2026〕3号", "已受理")
     assert door.topics.progress(1, conversation, "青公开〔2026〕3号", "已受理", page="/progress")
     assert not door.topics.progress(1, conversation, "青公开〔2026〕3号", "已受理")
+    assert [e.detail for e in house.book.events(1) if e.kind == "progress_notice"] == ["青公开〔2026〕3号 已受理"]
     assert house.outbox(house.api(wechat)).step()
     (sent,) = wechat.named("message/subscribe/bizsend")
     assert sent["data"] == {"character_string1": {"value": "青公开〔2026〕3号"}, "phrase2": {"value": "已受理"}}
+
+
+def test_staff_tell_of_progress_by_command(
+    tmp_path: Path, demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(demo_folder, tmp_path / "data")
+    for name, value in {
+        "DATA__FOLDER": str(tmp_path / "data"),
+        "WECHAT__TOKEN": TOKEN,
+        "WECHAT__APP_ID": APP_ID,
+        "WECHAT__PROGRESS_FIELDS": "character_string1=case,phrase2=state",
+    }.items():
+        monkeypatch.setenv(f"BIANMIN_{name}", value)
+    assert main(["wechat", "progress", "1", "--state", "已受理"]) == 2
+    assert "progress_template" in capsys.readouterr().err
+    monkeypatch.setenv("BIANMIN_WECHAT__PROGRESS_TEMPLATE", "T-progress")
+    assert main(["wechat", "progress", "x", "--state", "已受理"]) == 2
+    whole = build(load())
+    sent = Wire(TOKEN, "", APP_ID, 600).open(*PHONE.plain(text("转人工")), time.time())
+    inquiry = inquiry_of(sent, whole.seal, time.time())
+    entry, _ = whole.reception.answer(inquiry)
+    whole.close()
+    capsys.readouterr()
+    assert main(["wechat", "progress", str(entry), "--state", "已受理", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"entry": entry, "queued": False}
+    whole = build(load())
+    WeChatStore(whole.engine, whole.seal).consent(inquiry.conversation, OPENID, "T-progress", 1, "e", now_beijing())
+    whole.close()
+    assert main(["wechat", "progress", str(entry), "--state", "已受理", "--json"]) == 0
+    whole = build(load())
+    assert whole.book.queues()[Channel.WECHAT].pending == 1
+    assert any(e.kind == "progress_notice" and "已受理" in e.detail for e in whole.book.events(entry))
+    assert whole.book.find(entry).deliveries == ()
+    whole.close()
 
 
 def test_a_redelivered_command_is_obeyed_once(house: House) -> None:

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
 import requests
@@ -29,18 +30,50 @@ T = TypeVar("T")
 TIMEOUT = (2.0, 3.0)
 """Seconds to connect and to wait for bytes; together shorter than the lease of an outbox claim."""
 
-TOKEN_CODES = frozenset({40001, 40014, 42001})
+
+class Code(IntEnum):
+    """全局返回码: the error codes of WeChat that are dealt with by name."""
+
+    BUSY = -1
+    BAD_SECRET = 40001  # also: a token that another program has replaced
+    BAD_OPENID = 40003
+    BAD_APP_ID = 40013
+    BAD_TOKEN = 40014
+    BAD_TEMPLATE = 40037
+    WRONG_SECRET = 40125
+    ADDRESS_NOT_LISTED = 40164
+    TOKEN_EXPIRED = 42001
+    NOT_FOLLOWING = 43004
+    NO_CONSENT = 43101
+    DAILY_QUOTA = 45009
+    TOO_LATE = 45015
+    TOO_MANY = 45047
+    BAD_FIELDS = 47003
+    NOT_CERTIFIED = 48001
+    REFUSED_BY_FOLLOWER = 48002
+    UNFOLLOWED = 50005
+
+
+TOKEN_CODES = frozenset({Code.BAD_SECRET, Code.BAD_TOKEN, Code.TOKEN_EXPIRED})
 """获取 access_token 时 AppSecret 错误或 access_token 无效 / 不合法 / 超时."""
 
-HINTS = {
-    40001: "compare BIANMIN_WECHAT__APP_SECRET with the account's 基本配置",
-    40013: "compare BIANMIN_WECHAT__APP_ID with the account's 基本配置",
-    40125: "compare BIANMIN_WECHAT__APP_SECRET with the account's 基本配置",
-    40164: "add this server's address to the account's IP白名单 (基本配置)",
-    43101: "the citizen has withdrawn consent",
-    45015: "more than 48 hours since the citizen's last message",
-    45047: "all five 客服消息 of this citizen's last message are used up",
-    48001: "the account is not certified for this interface",
+HINTS: dict[int, str] = {
+    Code.BUSY: "WeChat is busy; it is tried again",
+    Code.BAD_SECRET: "compare BIANMIN_WECHAT__APP_SECRET with the account's 基本配置",
+    Code.BAD_APP_ID: "compare BIANMIN_WECHAT__APP_ID with the account's 基本配置",
+    Code.BAD_TEMPLATE: "compare the template's id under [wechat] with the account's 订阅通知",
+    Code.WRONG_SECRET: "compare BIANMIN_WECHAT__APP_SECRET with the account's 基本配置",
+    Code.ADDRESS_NOT_LISTED: "add this server's address to the account's IP白名单 (基本配置)",
+    Code.TOKEN_EXPIRED: "the token is fetched anew",
+    Code.NOT_FOLLOWING: "the citizen does not follow the account any more",
+    Code.NO_CONSENT: "the citizen has withdrawn consent",
+    Code.DAILY_QUOTA: "the account's calls of this day are used up; it goes on tomorrow",
+    Code.TOO_LATE: "more than 48 hours since the citizen's last message",
+    Code.TOO_MANY: "all five 客服消息 of this citizen's last message are used up",
+    Code.BAD_FIELDS: "compare the template's fields under [wechat] with the account's 订阅通知",
+    Code.NOT_CERTIFIED: "the account is not certified for this interface",
+    Code.REFUSED_BY_FOLLOWER: "the citizen has switched the account's messages off",
+    Code.UNFOLLOWED: "the citizen does not follow the account any more",
 }
 
 _TOKEN_MARGIN = timedelta(minutes=4)  # in a token's last five minutes the platform gives out its successor

@@ -14,26 +14,38 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from bot.channels import wechat_quota
+from bot.channels.wechat_client import HINTS, Code
 from bot.channels.wechat_store import WeChatStore
 from bot.channels.wechat_wire import SILENT, fit, linked, plain
 from bot.channels.wechat_words import say
 from bot.errors import WeChatRefused, WeChatUnreachable
 from register import codec
-from register.book import DELIVERED, Outbound, Outgoing
+from register.book import DELIVERED, Contacts, Outbound, Outgoing
 from register.clock import now_beijing
 from register.errors import SealBroken
 from register.inquiry import Channel, Entry, Inquiry, Reply
 
 log = logging.getLogger(__name__)
 
-FINAL = frozenset({40003, 40037, 43004, 43101, 45015, 45047, 47003, 48001, 48002, 50005})
+FINAL = frozenset(
+    {
+        Code.BAD_OPENID,
+        Code.BAD_TEMPLATE,
+        Code.NOT_FOLLOWING,
+        Code.NO_CONSENT,
+        Code.TOO_LATE,
+        Code.TOO_MANY,
+        Code.BAD_FIELDS,
+        Code.NOT_CERTIFIED,
+        Code.REFUSED_BY_FOLLOWER,
+        Code.UNFOLLOWED,
+    }
+)
 """Codes that another try cannot change: wrong open id or template, no consent, too late, too many, not certified."""
 
 LONGEST_PAUSE = timedelta(minutes=15)
 MOST_TRIES = 24  # about five hours
-
-SERVICE_WINDOW = timedelta(hours=48)
-"""How long after a citizen's message WeChat takes 客服消息."""
 
 REDELIVERED_WITHIN = timedelta(seconds=10)
 """WeChat's second and third delivery follow the first after five and ten seconds."""
@@ -78,6 +90,9 @@ class Book(Protocol):
 
     def log(self, since: datetime | None = None, channel: Channel | None = None, limit: int = 100) -> list[Entry]:
         """Entries, newest first."""
+
+    def contacts(self, channel: Channel, conversation: str, since: datetime) -> Contacts:
+        """What the citizen did, and what was sent."""
 
     def reveal(self, entry: int, who: str, why: str) -> Inquiry:
         """What the citizen wrote, and who it was."""
@@ -127,6 +142,8 @@ def rendered(reply: Reply, limit: int) -> str:
 
 def next_try(problem: WeChatRefused | WeChatUnreachable, attempts: int, now: datetime) -> datetime | None:
     """When to try again after the ``attempts``-th failure; None to give up."""
+    if isinstance(problem, WeChatRefused) and problem.code == Code.DAILY_QUOTA:
+        return (now + timedelta(days=1)).replace(hour=0, minute=10)
     if attempts >= MOST_TRIES or (isinstance(problem, WeChatRefused) and problem.code in FINAL):
         return None
     return now + min(timedelta(seconds=5 * 3 ** min(attempts - 1, 9)), LONGEST_PAUSE)
@@ -134,7 +151,13 @@ def next_try(problem: WeChatRefused | WeChatUnreachable, attempts: int, now: dat
 
 def outcome_of(problem: WeChatRefused | WeChatUnreachable) -> str:
     """The delivery's outcome as the register keeps it."""
+    if isinstance(problem, NotAsked):
+        return f"held:{problem.code}"
     return f"refused:{problem.code}" if isinstance(problem, WeChatRefused) else "unreachable"
+
+
+class NotAsked(WeChatRefused):
+    """By our own count WeChat would refuse: it is not asked."""
 
 
 class Outbox:
@@ -177,7 +200,7 @@ class Outbox:
         long as this server is back in time. Only an entry whose redeliveries all fell into the outage is queued here.
         """
         recovered = 0
-        for entry in self._book.log(started - SERVICE_WINDOW, Channel.WECHAT, limit=_LOOK_BACK):
+        for entry in self._book.log(started - wechat_quota.LONGEST, Channel.WECHAT, limit=_LOOK_BACK):
             if entry.reply is None or entry.deliveries or entry.event in SILENT or not entry.reply.text:
                 continue
             if started - entry.received_at <= REDELIVERED_WITHIN:
@@ -244,7 +267,7 @@ class Outbox:
         log.warning("outbound %d was not delivered: %s", item.id, detail)
         if retry_at is None and not parcel.template:
             self.keep(parcel, f"outbound:{item.id}")
-        if isinstance(problem, WeChatRefused) and problem.code == 43101:
+        if isinstance(problem, WeChatRefused) and problem.code == Code.NO_CONSENT:
             self._store.withdraw(parcel.conversation, parcel.template, self._clock())
         self._book.record_attempt(item.id, outcome, retry_at=retry_at, detail=detail)
         if entry is not None:
@@ -254,12 +277,19 @@ class Outbox:
 
     def _hand_over(self, openid: str, parcel: Parcel, text: str) -> WeChatRefused | WeChatUnreachable | None:
         if self._api is None:
-            return WeChatRefused(48001, "no AppSecret is set (BIANMIN_WECHAT__APP_SECRET); nothing can be sent")
+            return WeChatRefused(
+                Code.NOT_CERTIFIED, "no AppSecret is set (BIANMIN_WECHAT__APP_SECRET); nothing can be sent"
+            )
         try:
             if parcel.template:
                 self._api.send_notice(openid, parcel.template, parcel.fields, parcel.page)
-            else:
-                self._api.send_text(openid, fit(text, self._reply_bytes))
+                return None
+            now = self._clock()
+            contacts = self._book.contacts(Channel.WECHAT, parcel.conversation, now - wechat_quota.LONGEST)
+            code = wechat_quota.refusal(contacts.came, contacts.sent, now)
+            if code is not None:
+                return NotAsked(code, f"not sent, WeChat would answer {code} ({code.name}): {HINTS[code]}")
+            self._api.send_text(openid, fit(text, self._reply_bytes))
         except (WeChatRefused, WeChatUnreachable) as problem:
             return problem
         return None

@@ -66,6 +66,9 @@ class Book(Protocol):
     def enqueue(self, entry: int | None, outgoing: Outgoing) -> int | None:
         """Keep something to be sent."""
 
+    def note(self, entry: int, kind: str, text: str) -> None:
+        """One line of history."""
+
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -214,7 +217,10 @@ class Topics:
         return True
 
     def progress(self, entry: int, conversation: str, case: str, state: str, page: str = "", note: str = "") -> bool:
-        """办理进度: queue a notice that a case has a new state; False without template or consent."""
+        """办理进度: queue a notice that a case has a new state; False without template or consent.
+
+        The notice is no delivery of the entry's reply: it stands in the entry's history.
+        """
         openid = self._store.consented(conversation, self._progress.id) if self._progress else ""
         if self._progress is None or not openid:
             return False
@@ -226,9 +232,10 @@ class Topics:
             page=page and f"{self._base_url}{page}",
         )
         outgoing = Outgoing(Channel.WECHAT, openid, codec.dump(parcel), key=f"progress:{case}:{state}")
-        if self._book.enqueue(entry, outgoing) is None:
+        if self._book.enqueue(None, outgoing) is None:
             return False
         self._store.spend(conversation, self._progress.id)
+        self._book.note(entry, "progress_notice", f"{case} {state}")
         return True
 
 
