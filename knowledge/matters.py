@@ -154,6 +154,9 @@ def _made(table: Mapping[str, Mapping[str, list[str]]], path: Path) -> Matters:
     return Matters(tuple(classes))
 
 
+_normal = lru_cache(maxsize=20_000)(normalise)
+
+
 def _saying(text: str, groups: Mapping[str, tuple[str, ...]], where: str) -> Saying:
     shared = text.startswith("~")
     parts: list[tuple[str, ...]] = []
@@ -169,7 +172,7 @@ def _saying(text: str, groups: Mapping[str, tuple[str, ...]], where: str) -> Say
                 words.append(word)
             else:
                 raise BadMatters(f"{where}: '{text}' has an empty word beside a bar")
-        found = tuple(dict.fromkeys(map(normalise, words)))
+        found = tuple(dict.fromkeys(map(_normal, words)))
         if part.startswith("-"):
             without.extend(found)
         else:

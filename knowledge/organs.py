@@ -4,7 +4,7 @@ The county's own list of functions decides (权责清单, 机构职能目录): a
 the words citizens use and the official functions say it by overlap. What a short, official list leaves out is
 supplied by the matters that departments have in every county (:mod:`knowledge.matters`). Words are weighed by the
 characters they cover, each counted once; a word inside a longer find is not counted, and what several organs share
-says little.
+says little. Where no word is known, the vocabulary may still lean to one of them (:mod:`knowledge.leaning`).
 """
 
 from __future__ import annotations
@@ -16,25 +16,29 @@ from functools import lru_cache
 
 from knowledge import matters as matter_list
 from knowledge.analysis import normalise
+from knowledge.leaning import leaning
 from knowledge.matters import Matters
 from knowledge.model import Organ, OrganMatch, OrganRelation
 
 _PUNCTUATION = dict.fromkeys(map(ord, " \t\r\n\u3000，。；、：（）！？,.;:()!?“”\"'《》"))
 _CLEAR = 1.0  # weight of shared bigrams from which a function is named as the reason
 _WORD, _HINT = 0.5, 0.15  # weight of a character in a word, and in one that merely points to a class
+_SHARED = 0.7  # of a saying that several classes own
 _PLACE = 1.6  # strength of a township that is named as a place only
 _OVERLAP = 0.35  # weight of shared bigrams beside words
+_LEANS_AT, _AHEAD_AT = 3.0, 1.2  # how much the vocabulary must lean, and how far ahead of every other organ
+_LEAN, _LEAN_MOST = 0.3, 1.2  # strength for each unit ahead, and at most
 _MOST_READ = 400  # characters of a question that are looked at: the matter stands in the first lines
 
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What counts for an owner once all of ``parts`` are found."""
+    """What counts for an owner once a word of the index and one of each of the ``others`` are found."""
 
     owner: int  # organ; beyond the last organ: a class that the directory does not know
     label: str
     weight: float  # a character
-    parts: int
+    others: tuple[tuple[str, ...], ...] = ()
     without: tuple[str, ...] = ()
 
 
@@ -44,8 +48,9 @@ class _Directory:
 
     names: tuple[tuple[str, int], ...]  # (name or alias, organ)
     evidence: tuple[_Evidence, ...]
-    words: dict[str, tuple[tuple[int, int], ...]]  # word → (evidence, which of its parts)
-    lengths: tuple[int, ...]
+    words: dict[str, tuple[int, ...]]  # word → evidence
+    longest: int
+    classes: tuple[int, ...]  # the owner of each class
     duties: tuple[tuple[int, str, float], ...]  # (organ, function, weight of all its bigrams)
     by_gram: dict[str, tuple[float, tuple[int, ...]]]  # bigram → (rarity over the organs, duties)
 
@@ -69,6 +74,18 @@ def _owners(parts: Iterable[str], organs: Sequence[Organ]) -> tuple[int, ...]:
     return ()
 
 
+_recent: tuple[tuple[Organ, ...], Matters, _Directory] | None = None
+
+
+def _table(organs: tuple[Organ, ...], known: Matters) -> _Directory:
+    """The directory turned round. The one used last is told by identity: hashing 50 organs costs as much as a match."""
+    global _recent
+    recent = _recent
+    if recent is None or recent[0] is not organs or recent[1] is not known:
+        recent = _recent = (organs, known, _directory(organs, known))
+    return recent[2]
+
+
 @lru_cache(maxsize=4)
 def _directory(organs: tuple[Organ, ...], known: Matters) -> _Directory:
     names = tuple(
@@ -78,13 +95,14 @@ def _directory(organs: tuple[Organ, ...], known: Matters) -> _Directory:
         if len(name) >= 3
     )
     evidence: list[_Evidence] = []
-    words: dict[str, list[tuple[int, int]]] = {}
+    words: dict[str, list[int]] = {}
 
-    def add(found: _Evidence, parts: Sequence[Sequence[str]]) -> None:
-        for part, alternatives in enumerate(parts):
-            for word in alternatives:
-                words.setdefault(word, []).append((len(evidence), part))
-        evidence.append(found)
+    def add(owner: int, label: str, weight: float, parts: Sequence[tuple[str, ...]], without: tuple[str, ...]) -> None:
+        # Looked up by the part whose words are rarest: 「检疫」 rather than 「猪」.
+        key = min(parts, key=lambda part: (min(map(len, part)) < 2, len(part)))
+        for word in key:
+            words.setdefault(word, []).append(len(evidence))
+        evidence.append(_Evidence(owner, label, weight, tuple(part for part in parts if part is not key), without))
 
     having: dict[str, set[int]] = {}
     for n, organ in enumerate(organs):
@@ -92,29 +110,25 @@ def _directory(organs: tuple[Organ, ...], known: Matters) -> _Directory:
             having.setdefault(normalise(word), set()).add(n)
     for word, who in having.items():
         for n in who:
-            add(_Evidence(n, word, _WORD / math.sqrt(len(who)), 1), ((word,),))
+            add(n, word, _WORD / math.sqrt(len(who)), ((word,),), ())
     duties: list[tuple[int, str]] = [(n, f) for n, organ in enumerate(organs) for f in organ.functions]
-    shared: dict[object, set[str]] = {}
-    for kind in known.classes:
-        for matter in kind.matters:
-            for saying in matter.sayings:
-                if saying.shared:
-                    shared.setdefault(saying.parts, set()).add(kind.name)
+    classes: list[int] = []
     for place, kind in enumerate(known.classes):
         mine = _owners(kind.organs, organs)
         unknown = len(organs) + place
+        classes.append(mine[0] if len(mine) == 1 else unknown)
         for n in mine or (unknown,):
             share = 1 / math.sqrt(max(len(mine), 1))
             for matter in kind.matters:
                 name = normalise(matter.name)
-                add(_Evidence(n, matter.name, _WORD * share, 1), ((name,),))
+                add(n, matter.name, _WORD * share, ((name,),), ())
                 for saying in matter.sayings:
-                    weight = _WORD * share / math.sqrt(len(shared[saying.parts]) if saying.shared else 1)
-                    add(_Evidence(n, matter.name, weight, len(saying.parts), saying.without), saying.parts)
+                    weight = _WORD * share * (_SHARED if saying.shared else 1)
+                    add(n, matter.name, weight, saying.parts, saying.without)
                 if len(mine) == 1:
                     duties.append((n, matter.name))
             for hint in kind.hints:
-                add(_Evidence(n, "", _HINT * share, 1), ((hint,),))
+                add(n, "", _HINT * share, ((hint,),), ())
     seen: dict[str, set[int]] = {}
     holders: dict[str, list[int]] = {}
     grams_of: list[set[str]] = []
@@ -128,8 +142,9 @@ def _directory(organs: tuple[Organ, ...], known: Matters) -> _Directory:
     return _Directory(
         names=names,
         evidence=tuple(evidence),
-        words={word: tuple(places) for word, places in words.items()},
-        lengths=tuple(sorted({len(word) for word in words})),
+        words={word: tuple(numbers) for word, numbers in words.items()},
+        longest=max(map(len, words), default=0),
+        classes=tuple(classes),
         duties=tuple((*duty, sum(rarity[g] for g in grams)) for duty, grams in zip(duties, grams_of, strict=True)),
         by_gram={gram: (rarity[gram], tuple(numbers)) for gram, numbers in holders.items()},
     )
@@ -147,9 +162,11 @@ def match(
     text = normalise(question[:_MOST_READ]).translate(_PUNCTUATION)
     if not directory or not text:
         return ()
-    table = _directory(directory, known if known is not None else matter_list.shipped())
+    known = known if known is not None else matter_list.shipped()
+    table = _table(directory, known)
     strength, because = _by_words(table, text)
     best = _by_overlap(table, text)
+    leans, ahead = _by_vocabulary(table, known, text)
     named: dict[int, str] = {}
     for name, n in table.names:
         if name in text and len(name) > len(named.get(n, "")):
@@ -157,12 +174,14 @@ def match(
     # A matter of somebody whom the directory does not know makes all others less likely.
     elsewhere = max((value for n, value in strength.items() if n >= len(directory)), default=0.0)
     found: list[OrganMatch] = []
-    for n in named.keys() | strength.keys() | best.keys():
+    for n in named.keys() | strength.keys() | best.keys() | {leans}:
         if n >= len(directory):
             continue
         fit, function = best.get(n, (0.0, ""))
         total = strength.get(n, 0.0) + _OVERLAP * fit
-        if elsewhere > strength.get(n, 0.0):
+        if n == leans:
+            total += ahead
+        elif elsewhere > strength.get(n, 0.0):
             total /= 2
         if n in named and _is_place(directory[n], named[n]):
             total += _PLACE
@@ -181,25 +200,32 @@ def _is_place(organ: Organ, name: str) -> bool:
 
 def _by_words(table: _Directory, text: str) -> tuple[dict[int, float], dict[int, list[str]]]:
     """Owner → weight of the characters that its words cover, and the matters they stand for, the widest first."""
-    places: dict[int, dict[int, tuple[int, int]]] = {}  # evidence → part → (start, length) of its longest word
-    for length in table.lengths:
-        for start in range(len(text) - length + 1):
-            for number, part in table.words.get(text[start : start + length], ()):
-                places.setdefault(number, {})[part] = (start, length)
-    hits: list[tuple[int, _Evidence]] = []  # (characters covered, as bits; what it says)
-    for number, parts in places.items():
-        said = table.evidence[number]
-        if len(parts) == said.parts and not any(word in text for word in said.without):
-            covered = 0
-            for start, length in parts.values():
-                covered |= ((1 << length) - 1) << start
-            hits.append((covered, said))
+    places: dict[str, int] = {}  # everything that stands in the text → where
+    for start in range(len(text)):
+        for end in range(start + 1, min(start + table.longest, len(text)) + 1):
+            places.setdefault(text[start:end], start)
+    hits: dict[int, int] = {}  # evidence → characters covered, as bits
+    for word in places.keys() & table.words.keys():
+        for number in table.words[word]:
+            said = table.evidence[number]
+            covered = ((1 << len(word)) - 1) << places[word]
+            for part in said.others:
+                best = max((other for other in part if other in places), key=len, default="")
+                if not best:
+                    break
+                covered |= ((1 << len(best)) - 1) << places[best]
+            else:
+                if covered.bit_count() > hits.get(number, 0).bit_count() and not any(w in text for w in said.without):
+                    hits[number] = covered
     # What stands inside a longer find says nothing of its own.
-    spans = {covered for covered, said in hits if said.label}
-    alive = [(c, said) for c, said in hits if not any(c != other and c & other == c for other in spans)]
+    spans = {covered for number, covered in hits.items() if table.evidence[number].label}
+    inner = {c for c in set(hits.values()) if any(c != other and c & other == c for other in spans)}
     weights: dict[int, dict[int, float]] = {}
     because: dict[int, list[str]] = {}
-    for covered, said in sorted(alive, key=lambda hit: -hit[0].bit_count()):
+    for number, covered in sorted(hits.items(), key=lambda hit: (-hit[1].bit_count(), hit[0])):
+        said = table.evidence[number]
+        if covered in inner:
+            continue
         mine = weights.setdefault(said.owner, {})
         left = covered
         while left:
@@ -209,6 +235,19 @@ def _by_words(table: _Directory, text: str) -> tuple[dict[int, float], dict[int,
         if said.label:
             because.setdefault(said.owner, []).append(said.label)
     return {owner: sum(mine.values()) for owner, mine in weights.items()}, because
+
+
+def _by_vocabulary(table: _Directory, known: Matters, text: str) -> tuple[int, float]:
+    """The owner to whom the vocabulary leans, and how strongly; strength 0 where it leans to nobody in particular."""
+    leans = leaning(known).of(text)
+    order = leans.argsort()[::-1].tolist()
+    first = table.classes[order[0]]
+    rival = next((place for place in order if table.classes[place] != first), order[0])
+    most = float(leans[order[0]])
+    ahead = most - float(leans[rival])
+    if most < _LEANS_AT or ahead < _AHEAD_AT:
+        return first, 0.0
+    return first, min(_LEAN_MOST, 0.3 + _LEAN * ahead)
 
 
 def _by_overlap(table: _Directory, text: str) -> dict[int, tuple[float, str]]:
