@@ -44,7 +44,10 @@ class Lexicon:
             for saying in sayings:
                 official.setdefault(normalise(saying), []).append(normalise(words))
         self._official = {saying: tuple(dict.fromkeys(words)) for saying, words in official.items()}
-        self._lengths = sorted({len(saying) for saying in self._official}, reverse=True)
+        lengths: dict[str, set[int]] = {}
+        for saying in self._official:
+            lengths.setdefault(saying[:2], set()).add(len(saying))
+        self._lengths = {begin: sorted(found, reverse=True) for begin, found in lengths.items()}
 
     @property
     def sayings(self) -> int:
@@ -60,7 +63,7 @@ class Lexicon:
         found: list[Spoken] = []
         covered = 0
         for start in range(len(text)):
-            for length in self._lengths:
+            for length in self._lengths.get(text[start : start + 2], ()):
                 if start + length <= covered:
                     break
                 official = self._official.get(text[start : start + length])

@@ -96,10 +96,10 @@ class Shelf:
     def refresh(self) -> None:
         """Notice what other processes have changed; cheap when nothing has."""
         today = self._today()
+        if store.version_now(self._engine) == self._version and today == self._day:
+            return
         with self._engine.connect() as connection:
             version = store.version_number(connection)
-            if version == self._version and today == self._day:
-                return
             with self._lock:
                 documents = {r["id"]: store.document_of(r, today) for r in store.all_documents(connection, staff=False)}
                 self._documents = documents

@@ -5,6 +5,7 @@ Shapes: offsets are in characters, times are seconds (``float``), dates are Beij
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -269,7 +270,7 @@ class Hit:
     document: PolicyDocument
     score: float
     matched: tuple[str, ...] = ()  # words of the question that the passage holds
-    features: tuple[Feature, ...] = ()
+    features: Sequence[Feature] = ()
 
     @property
     def url(self) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 
@@ -65,6 +65,45 @@ class SemanticStage(Protocol):
     def similarity(self, text: str, ids: Sequence[str]) -> list[float]:
         """Cosine (-1..1) of the question with each passage; 0 for one without a vector."""
         ...
+
+
+class Shares(Sequence[Feature]):
+    """得分构成: the features behind one hit that have a share in its score; put into words when somebody asks for them."""
+
+    __slots__ = ("_told", "_values", "_weights")
+
+    def __init__(self, values: ranking.Floats, weights: ranking.Floats) -> None:
+        """Both of shape ``(f,)``."""
+        self._values, self._weights = values, weights
+        self._told: tuple[Feature, ...] | None = None
+
+    def _features(self) -> tuple[Feature, ...]:
+        if self._told is None:
+            shares = self._values * self._weights
+            self._told = tuple(
+                Feature(_LABELS[place], float(self._values[place]), float(shares[place]))
+                for place in np.flatnonzero(shares).tolist()
+            )
+        return self._told
+
+    def __len__(self) -> int:
+        return len(self._features())
+
+    @overload
+    def __getitem__(self, index: int) -> Feature: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Feature]: ...
+    def __getitem__(self, index: int | slice) -> Feature | Sequence[Feature]:
+        return self._features()[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._features() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._features())
+
+    def __repr__(self) -> str:
+        return repr(self._features())
 
 
 class Searcher:
@@ -227,27 +266,16 @@ class Searcher:
         ranked = judged.ranked
         weights = (self._ranker.plain if self._semantic is None else self._ranker.semantic).full
         words = [*judged.terms.words, *expanded] or list(judged.terms.bigrams)
-        rows = ranked.order[: max(limit, 0)].tolist()
-        values = ranked.table[rows]
-        shares = values * weights
         hits = []
-        for place, row in enumerate(rows):
-            told = np.flatnonzero(shares[place])
+        for row in ranked.order[: max(limit, 0)].tolist():
             text = judged.prepared[row].text
             hits.append(
                 Hit(
                     passage=judged.shelved[row].passage,
                     document=judged.shelved[row].document,
                     score=float(ranked.scores[row]),
-                    matched=tuple(w for w in words if w in text),
-                    features=tuple(
-                        map(
-                            Feature,
-                            map(_LABELS.__getitem__, told.tolist()),
-                            values[place, told].tolist(),
-                            shares[place, told].tolist(),
-                        )
-                    ),
+                    matched=tuple([w for w in words if w in text]),
+                    features=Shares(ranked.table[row], weights),
                 )
             )
         return tuple(hits)

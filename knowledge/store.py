@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy.exc import DBAPIError
 
 from knowledge import tables as t
 from knowledge.model import (
@@ -304,9 +305,28 @@ def library_version(connection: Connection) -> tuple[int, str]:
     return (int(row[0]), str(row[1])) if row else (0, "")
 
 
+_VERSION = "SELECT version FROM library_state WHERE id = 1"
+
+
 def version_number(connection: Connection) -> int:
-    """The version alone, as cheaply as can be: asked before every answer."""
-    row = connection.exec_driver_sql("SELECT version FROM library_state WHERE id = 1").first()
+    """The version alone."""
+    row = connection.exec_driver_sql(_VERSION).first()
+    return int(row[0]) if row else 0
+
+
+def version_now(engine: Engine) -> int:
+    """The version alone, as cheaply as can be: asked before every answer, past SQLAlchemy's execution of statements."""
+    driver = engine.dialect.loaded_dbapi
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute(_VERSION)
+        row = cursor.fetchone()
+        cursor.close()
+    except driver.Error as error:
+        raise DBAPIError.instance(_VERSION, None, error, driver.Error, dialect=engine.dialect) from error
+    finally:
+        connection.close()
     return int(row[0]) if row else 0
 
 

@@ -83,10 +83,20 @@ def _slips(run: str, offset: int, unknown: frozenset[str], vocabulary: Vocabular
 def _proposals(run: str, doubtful: list[bool], vocabulary: Vocabulary) -> Iterator[tuple[int, str]]:
     """(where it begins, word) of every word that sounds like the run there, or differs from it in one character."""
     sounds = [loose(c) for c in run]
+    beginnings = vocabulary.by_beginning
     for start in range(len(run) - 1):
+        # A word that ends before the next doubtful pair does would put nothing right.
+        try:
+            least = doubtful.index(True, start) + 2 - start
+        except ValueError:
+            break
+        if least > _LONGEST:
+            continue
         for first in sounds[start]:
             for second in sounds[start + 1]:
-                for phrase in vocabulary.by_beginning.get((first, second), ()):
+                for phrase in beginnings.get((first, second), ()):
+                    if len(phrase) < least:
+                        continue
                     here = sounds[start + 2 : start + len(phrase)]
                     if len(here) == len(phrase) - 2 and not any(
                         own.isdisjoint(loose(c)) for own, c in zip(here, phrase[2:], strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import rjieba
@@ -40,7 +40,7 @@ class Aspect:
     ask: str  # the words added to an inherited subject
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialogue:
     """会话规则: everything ``replies/dialogue.toml`` says."""
 
@@ -71,11 +71,7 @@ class Dialogue:
 
     def subject(self, text: str) -> str:
         """What a question is about: the text without question words, aspect cues, fillers and signs."""
-        rest = tidy(text)
-        for aspect in self.aspects:
-            rest = aspect.cues.sub(" ", rest)
-        kept = [" " if word in self.particles else word for word in rjieba.cut(self.filler.sub(" ", rest))]
-        return " ".join(part for part in re.split(r"[^\w]+", "".join(kept)) if part)
+        return _subject(self, text)
 
     def core(self, text: str) -> str:
         """What names a matter: the subject without words that are too general to name one."""
@@ -98,6 +94,18 @@ class Dialogue:
             return ""
         match = self.creation.search(plain)
         return match.group() if match else ""
+
+
+@lru_cache(maxsize=64)  # reading one message asks for it several times
+def _subject(words: Dialogue, text: str) -> str:
+    rest = tidy(text)
+    for aspect in words.aspects:
+        rest = aspect.cues.sub(" ", rest)
+    kept = [" " if word in words.particles else word for word in rjieba.cut(words.filler.sub(" ", rest))]
+    return " ".join(part for part in _SIGNS.split("".join(kept)) if part)
+
+
+_SIGNS = re.compile(r"[^\w]+")
 
 
 def load(path: Path | None = None) -> Dialogue:

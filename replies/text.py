@@ -20,6 +20,7 @@ _BREAKS = "。！？!?；;\n"
 _SOFT_BREAKS = "，,、：: "
 
 
+@lru_cache(maxsize=256)  # reading one message asks for it several times
 def tidy(text: str) -> str:
     """Normalise what a person typed: no control, format, surrogate or private characters, single spaces.
 
@@ -51,7 +52,15 @@ def echo(text: str, limit: int = ECHO_CHARACTERS) -> str:
 
 def letters(text: str) -> str:
     """Only letters, ideographs and digits of ``text``: what is left of a message without signs and emoji."""
-    return "".join(character for character in text if unicodedata.category(character)[0] in "LN")
+    return _NO_LETTERS.sub(_lettered, text)
+
+
+# What is surely a letter or a digit needs no closer look.
+_NO_LETTERS = re.compile("[^0-9A-Za-z\u4e00-\u9fff]")
+
+
+def _lettered(match: re.Match[str]) -> str:
+    return match[0] if unicodedata.category(match[0])[0] in "LN" else ""
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
