@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
+from test_bot_api import DESCRIBED, check, faults
 
 from bot.app import House, asgi, build
 from bot.config import ApiSettings, DataSettings, Settings
@@ -84,6 +85,34 @@ def test_the_portal_can_ask_how_a_letter_stands(portal: Starlette) -> None:
     assert asked.json()["reply"]["text"] == posted["text"]
     unknown = call(portal, "GET", "/api/mailbox/2026-9999", headers=AUTHORISED)
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "unknown_id")
+
+
+def test_the_door_is_as_it_is_described(portal: Starlette, demo: House) -> None:
+    routes = {r.path.replace("{id:path}", "{id}") for r in portal.routes if "/api/mailbox" in getattr(r, "path", "")}
+    assert routes == {path for path in DESCRIBED["paths"] if path.startswith("/api/mailbox")}
+    post = DESCRIBED["paths"]["/api/mailbox"]["post"]
+    examples = post["requestBody"]["content"]["application/json"]["examples"]
+    for example in examples.values():
+        assert faults(example["value"], {"$ref": "#/components/schemas/Letter"}) == []
+        answer = call(portal, "POST", "/api/mailbox", json=example["value"], headers=AUTHORISED)
+        assert answer.status_code == 200
+        check(answer, "/api/mailbox", "post")
+    odd = [
+        {"content": b"{", "headers": {**AUTHORISED, "Content-Type": "application/json"}},
+        {"content": b"{}", "headers": AUTHORISED},
+        {"json": {"id": "1"}, "headers": AUTHORISED},
+        {"json": {"id": "1", "text": "长" * 30_000}, "headers": AUTHORISED},
+        {"json": LETTER},
+        {"json": LETTER, "headers": {"Authorization": "Bearer wrong"}},
+    ]
+    for request in odd:
+        answer = call(portal, "POST", "/api/mailbox", **request)
+        assert answer.status_code >= 400
+        check(answer, "/api/mailbox", "post")
+    check(call(asgi(demo), "POST", "/api/mailbox", json=LETTER), "/api/mailbox", "post")
+    for headers in (AUTHORISED, {}, {"Authorization": "Bearer wrong"}):
+        check(call(portal, "GET", "/api/mailbox/7", headers=headers), "/api/mailbox/{id}", "get")
+    check(call(portal, "GET", "/api/mailbox/unknown", headers=AUTHORISED), "/api/mailbox/{id}", "get")
 
 
 def test_without_a_token_of_ours_the_door_does_not_exist(demo: House) -> None:
