@@ -181,6 +181,7 @@ class Reception:
         directory = self._library.directory() if finding is not None else self._library.organs()
         context = replace(self._context, today=now.date(), directory=directory)
         decision = self._enriched(choose(turn, finding, conversation, context))
+        durations["decide"] = -tick + (tick := time.perf_counter())
         reply = self._composer.compose(decision, channel=inquiry.channel, limit_bytes=limit_bytes)
         after = talk.advance(conversation, turn, decision, reply, now, entry)
         durations["compose"] = -tick + time.perf_counter()
