@@ -223,6 +223,7 @@ class OrganMatch:
     organ: Organ
     score: float  # 0..1
     because: tuple[str, ...]  # the functions or words that matched
+    words: tuple[str, ...] = ()  # what stands in the question and speaks for the organ, in normal form
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ def match(
         return ()
     known = known if known is not None else matter_list.shipped()
     table = _table(directory, known)
-    strength, because = _by_words(table, text)
+    strength, because, said = _by_words(table, text)
     best = _by_overlap(table, text)
     leans, ahead = _by_vocabulary(table, known, text)
     named: dict[int, str] = {}
@@ -188,7 +188,8 @@ def match(
         score = 1.0 if n in named and not _is_place(directory[n], named[n]) else 1 - math.exp(-0.55 * total)
         reasons = ([named[n]] if n in named else []) + because.get(n, []) + ([function] if fit >= _CLEAR else [])
         if score >= 0.2:
-            found.append(OrganMatch(directory[n], round(score, 4), tuple(dict.fromkeys(reasons))))
+            words = _stretches(text, said.get(n, 0))
+            found.append(OrganMatch(directory[n], round(score, 4), tuple(dict.fromkeys(reasons)), words))
     found.sort(key=lambda m: (-m.score, m.organ.name))
     return tuple(found[:limit])
 
@@ -198,8 +199,15 @@ def _is_place(organ: Organ, name: str) -> bool:
     return organ.relation is OrganRelation.TOWNSHIP and name[-1:] in "镇乡村"
 
 
-def _by_words(table: _Directory, text: str) -> tuple[dict[int, float], dict[int, list[str]]]:
-    """Owner → weight of the characters that its words cover, and the matters they stand for, the widest first."""
+def _stretches(text: str, covered: int) -> tuple[str, ...]:
+    """The parts of the text whose characters are covered."""
+    kept = "".join(c if covered >> place & 1 else " " for place, c in enumerate(text))
+    return tuple(kept.split())
+
+
+def _by_words(table: _Directory, text: str) -> tuple[dict[int, float], dict[int, list[str]], dict[int, int]]:
+    """Owner → weight of the characters that its words cover; the matters they stand for, the widest first; the
+    characters, as bits."""
     places: dict[str, int] = {}  # everything that stands in the text → where
     for start in range(len(text)):
         for end in range(start + 1, min(start + table.longest, len(text)) + 1):
@@ -222,6 +230,7 @@ def _by_words(table: _Directory, text: str) -> tuple[dict[int, float], dict[int,
     inner = {c for c in set(hits.values()) if any(c != other and c & other == c for other in spans)}
     weights: dict[int, dict[int, float]] = {}
     because: dict[int, list[str]] = {}
+    whole: dict[int, int] = {}
     for number, covered in sorted(hits.items(), key=lambda hit: (-hit[1].bit_count(), hit[0])):
         said = table.evidence[number]
         if covered in inner:
@@ -234,7 +243,8 @@ def _by_words(table: _Directory, text: str) -> tuple[dict[int, float], dict[int,
             left ^= bit
         if said.label:
             because.setdefault(said.owner, []).append(said.label)
-    return {owner: sum(mine.values()) for owner, mine in weights.items()}, because
+            whole[said.owner] = whole.get(said.owner, 0) | covered
+    return {owner: sum(mine.values()) for owner, mine in weights.items()}, because, whole
 
 
 def _by_vocabulary(table: _Directory, known: Matters, text: str) -> tuple[int, float]:
