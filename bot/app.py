@@ -28,10 +28,11 @@ from bot.config import Settings
 from bot.database import migrate, open_engine
 from bot.errors import ConfigError
 from bot.reception import Limits, Manner, Reception
-from knowledge import lexicon
+from knowledge import lexicon, matters
 from knowledge.index.engines import open_index
 from knowledge.lexicon import Lexicon
 from knowledge.library import Library
+from knowledge.matters import Matters
 from knowledge.semantic import SemanticIndex, open_model
 from register import privacy
 from register.book import RegisterBook
@@ -85,6 +86,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
         personal_data=guarded_personal_data,
         semantic=semantic_stage(settings),
         lexicon=own_lexicon(settings),
+        matters=own_matters(settings),
         today=today,
     )
     office = office_info(settings)
@@ -118,6 +120,18 @@ def own_lexicon(settings: Settings) -> Lexicon:
         return lexicon.load(Path(own) if own else None)
     except lexicon.BadLexicon as error:
         raise ConfigError(f"[answers] lexicon: {error}") from error
+
+
+def own_matters(settings: Settings) -> Matters | None:
+    """The list of departments' matters with the office's own laid over it; None: the one that ships.
+
+    Raises ``ConfigError`` naming file and matter.
+    """
+    own = settings.answers.matters
+    try:
+        return matters.load(Path(own)) if own else None
+    except matters.BadMatters as error:
+        raise ConfigError(f"[answers] matters: {error}") from error
 
 
 def semantic_stage(settings: Settings) -> SemanticIndex | None:

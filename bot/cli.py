@@ -502,6 +502,10 @@ def _mailbox(args: argparse.Namespace, settings: Settings) -> int:
     return mailbox_commands.run(args, settings, lambda value, lines: _emit(args, value, lines))
 
 
+def _matters(args: argparse.Namespace, settings: Settings) -> int:
+    return question_commands.run_matters(args, settings, _emitter(args))
+
+
 def _lexicon(args: argparse.Namespace, settings: Settings) -> int:
     return question_commands.run_lexicon(args, settings, _emitter(args))
 
@@ -888,6 +892,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--facets", action="store_true", help="also count what was found by 要素")
 
     question_commands.lexicon_arguments(command("lexicon", _lexicon, "check the dictionary of what people say"))
+    question_commands.matters_arguments(command("matters", _matters, "check the list of what departments do"))
     question_commands.answered_arguments(
         command("answered", _answered, "questions whose answer staff have approved: answered add|list|remove")
     )

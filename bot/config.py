@@ -97,6 +97,7 @@ class AnswersSettings:
     quote_characters: int = 150
     templates: str = ""
     lexicon: str = ""
+    matters: str = ""
     sensitive_words: str = ""
 
 

@@ -1,4 +1,4 @@
-"""问句命令: ``bianmin lexicon`` and ``bianmin answered``: what helps the assistant to understand and to answer at once."""
+"""问句命令: ``bianmin lexicon``, ``matters`` and ``answered``: what helps to understand and to answer at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.app import build
 from bot.config import Settings
 from bot.errors import ConfigError
-from knowledge import lexicon
+from knowledge import lexicon, matters, organs
 from knowledge.answered import ApprovedAnswer
 
 Emit = Callable[[object, Iterable[str]], None]
@@ -46,6 +46,47 @@ def run_lexicon(args: argparse.Namespace, settings: Settings, emit: Emit) -> int
     lines += [f"{name}: {'、'.join(words)}" for name, words in changes.items() if words]
     emit(value, lines)
     return 0
+
+
+def matters_arguments(parser: argparse.ArgumentParser) -> None:
+    """The words of ``bianmin matters``."""
+    parser.add_argument("action", choices=["check"], help="read the list of matters and say what it holds")
+    parser.add_argument("file", type=Path, nargs="?", help="a list that is not in use yet")
+    parser.add_argument("--ask", metavar="QUESTION", help="say which organs of the directory a question would go to")
+
+
+def run_matters(args: argparse.Namespace, settings: Settings, emit: Emit) -> int:
+    """One command; the exit code. A list that cannot be used is a ``ConfigError`` naming file, class and matter."""
+    own = args.file or (Path(settings.answers.matters) if settings.answers.matters else None)
+    try:
+        known = matters.load(own)
+    except matters.BadMatters as error:
+        raise ConfigError(str(error)) from error
+    house = build(settings)
+    try:
+        directory = house.library.organs()
+    finally:
+        house.close()
+    unknown = [name for name, who in organs.owners(known, directory).items() if not who]
+    found = organs.match(args.ask, directory, known=known) if args.ask else ()
+    clashes = known.clashes()
+    value = {
+        "file": str(own or ""),
+        "classes": len(known.classes),
+        "matters": known.count,
+        "sayings": known.sayings,
+        "clashes": clashes,
+        "without_organ": unknown,
+        "found": [{"organ": m.organ.name, "score": m.score, "because": m.because} for m in found],
+    }
+    lines = [f"{len(known.classes)} classes, {known.count} matters, {known.sayings} sayings"]
+    lines += [f"two classes own: {clash}" for clash in clashes]
+    if unknown:
+        lines.append(f"no organ in the directory for: {'、'.join(unknown)}")
+    if args.ask:
+        lines += [f"{m.score:.2f}  {m.organ.name}  {'、'.join(m.because[:3])}" for m in found] or ["no organ fits"]
+    emit(value, lines)
+    return 1 if clashes else 0
 
 
 def answered_arguments(parser: argparse.ArgumentParser) -> None:

@@ -32,6 +32,7 @@ from knowledge.index import IndexedPassage, PassageIndex
 from knowledge.lexicon import Lexicon
 from knowledge.lexicon import shipped as shipped_lexicon
 from knowledge.lists import BadRow, Stated, with_stated
+from knowledge.matters import Matters
 from knowledge.model import (
     DisclosureAttribute,
     DocumentKind,
@@ -197,6 +198,7 @@ class Library:
         personal_data: PersonalDataFinder | None = None,
         semantic: SemanticIndex | None = None,
         lexicon: Lexicon | None = None,
+        matters: Matters | None = None,
         today: Callable[[], date],
     ) -> None:
         self._engine = engine
@@ -209,6 +211,7 @@ class Library:
         self._index = open_index()
         self._semantic = semantic
         self._lexicon = lexicon or shipped_lexicon()
+        self._matters = matters
         self._searcher = Searcher(self._index, self._shelf, semantic=semantic, today=today)
 
     # --- in ------------------------------------------------------------------------------------------------------
@@ -695,7 +698,7 @@ class Library:
             query=question.text,
             record=replace(finding.record, query=question.text, filters=wanted.described()),
             corrected=understood.corrected,
-            organs=organ_matching.match(text, organs),
+            organs=organ_matching.match(text, organs, known=self._matters),
         )
 
     def _find(self, question: Question, text: str, filters: Filters, expanded: Sequence[str], facets: bool) -> Finding:
