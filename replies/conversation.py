@@ -13,7 +13,7 @@ from knowledge.numbers import find_numbers
 from register.inquiry import Choice, Conversation, Inquiry, Reply, ReplyKind
 from replies import dialogue, sensitive
 from replies.dialogue import Dialogue
-from replies.model import Decision, Turn, TurnKind, Vagueness
+from replies.model import Decision, SensitiveAction, Turn, TurnKind, Vagueness
 from replies.sensitive import SensitiveWords
 from replies.text import READ_CHARACTERS, SEARCH_CHARACTERS, echo, letters, tidy
 from replies.triage import triage
@@ -61,7 +61,8 @@ def read(
             return Turn(kind=kind, raw=text)
         screening = (sensitive_words or sensitive.shipped()).screen(plain)
     turn = _understand(plain[:READ_CHARACTERS], conversation, words)
-    core = words.core(turn.question) if turn.kind is TurnKind.QUESTION and not turn.number_only else ""
+    named = screening.masked if SensitiveAction.MASK in screening.actions and not turn.followup else turn.question
+    core = words.core(named) if turn.kind is TurnKind.QUESTION and not turn.number_only else ""
     return replace(turn, raw=text, shown=echo(screening.masked), screening=screening, core=core)
 
 
@@ -149,7 +150,7 @@ def _understand(plain: str, conversation: Conversation, words: Dialogue) -> Turn
         command = TurnKind.EMPTY  # nothing is pending that it could refuse
     if command is not None:
         return Turn(kind=command, question=conversation.question if command is TurnKind.NONE_OF_THESE else "")
-    if len(letters(plain)) < 2 or _ORDINAL.match(plain) or _LAST.match(plain):
+    if len(letters(plain)) < 2 or letters(plain).isdigit() or _ORDINAL.match(plain) or _LAST.match(plain):
         return Turn(kind=TurnKind.EMPTY)
     return _question(plain, conversation, words)
 
@@ -212,15 +213,18 @@ def _inherit(main: str, conversation: Conversation, words: Dialogue) -> Turn | N
     if not conversation.subject or length > 14:
         return None
     aspect = words.aspect(main)
-    leans = main.startswith(("那", "这", "它", "还", "其"))
-    if aspect is not None and (len(own) < 2 or letters(own) in letters(conversation.subject)):
-        question = f"{conversation.subject} {aspect.ask}"
+    leans = main.startswith(("那", "这", "它", "还", "其")) or (length <= 6 and main.rstrip("?？。 ").endswith("呢"))
+    named = words.core(words.attributes.sub(" ", main))
+    bare = len(named) < 2 or named in letters(conversation.subject)
+    if bare and (aspect is not None or named != own):
+        said = aspect.ask if aspect is not None and named == own else main
+        question = f"{conversation.subject} {said}"
         return Turn(
             kind=TurnKind.QUESTION,
             question=question,
             followup=True,
             subject=conversation.subject,
-            aspect=aspect.code,
+            aspect=aspect.code if aspect else "",
             wants_creation=words.creates(main),
         )
     swap = _WHAT_ABOUT.match(main)

@@ -16,6 +16,11 @@ from replies.model import TurnKind, Vagueness
 from replies.text import letters, tidy
 
 _TONE = re.compile(r"[啊呀吧嘛哦呢哈啦诶唉嗯噢呐咯喽了吗么~～!！。.,，、 ]+$")
+_BARE = 4  # letters of a matter that is named and no more
+_LONGEST_TALK = 24  # characters of a message that may be nothing but small talk
+_POLITE = re.compile(
+    r"你们|您们|我们|老师|同志|领导|师傅|小助手|到底|究竟|请问|[你您我啦了呀啊哈的嗯哦噢喔诶哎呢吧嘛都还也很太真挺好就先那]"
+)
 _COMMANDS = {
     "continue": TurnKind.CONTINUE,
     "reset": TurnKind.RESET,
@@ -46,7 +51,10 @@ class Dialogue:
 
     commands: dict[str, TurnKind]
     yes: frozenset[str]
+    gists: tuple[tuple[TurnKind, re.Pattern[str]], ...]  # ways of saying what a command says, in order of precedence
     aspects: tuple[Aspect, ...]
+    attributes: re.Pattern[str]  # a figure or step of a matter, never a matter of its own
+    wishes: re.Pattern[str]  # 「有什么好处」: asks for whatever there is
     filler: re.Pattern[str]  # phrases of two characters and more
     particles: frozenset[str]  # words of one character, dropped only where they stand alone
     generic: re.Pattern[str]  # phrases of two characters and more that name no matter
@@ -63,7 +71,17 @@ class Dialogue:
         for form in (plain, _TONE.sub("", plain), letters(plain), letters(_TONE.sub("", plain))):
             if form in self.commands:
                 return self.commands[form]
-        return TurnKind.HUMAN if self.human_first.match(plain) else None
+        return TurnKind.HUMAN if self.human_first.match(plain) else self._gist(plain)
+
+    def _gist(self, text: str) -> TurnKind | None:
+        """What a message is that holds nothing but small talk, however it is put; None where anything else is left."""
+        if len(text) > _LONGEST_TALK:
+            return None
+        rest, said = text, []
+        for kind, pattern in self.gists:
+            rest, times = pattern.subn(" ", rest)
+            said += [kind] if times else []
+        return said[0] if said and not letters(_POLITE.sub(" ", rest)) else None
 
     def aspect(self, text: str) -> Aspect | None:
         """The first side of a matter that the text asks after."""
@@ -83,6 +101,8 @@ class Dialogue:
         core = self.core(text)
         if len(core) < 2:
             return Vagueness.NO_MATTER
+        if len(core) <= _BARE and self.wishes.search(tidy(text)) and self.aspect(text) is None:
+            return Vagueness.BARE_TOPIC
         if len(letters(tidy(text))) <= 4 and self.aspect(text) is None and core == letters(tidy(text)):
             return Vagueness.BARE_TOPIC
         return Vagueness.CLEAR
@@ -112,13 +132,19 @@ def load(path: Path | None = None) -> Dialogue:
     """Read the dialogue words. Raises :class:`RulesBroken` naming file and entry."""
     source = path or data.HERE / "dialogue.toml"
     table = data.read_toml(source)
-    data.known(table, {"commands", "aspect", "words", "creation", "aside"}, str(source))
+    data.known(table, {"commands", "gist", "aspect", "words", "creation", "aside"}, str(source))
     commands: dict[str, TurnKind] = {}
     named = table.get("commands", {})
     data.known(named, {*_COMMANDS, "yes"}, f"{source} [commands]")
     for name, kind in _COMMANDS.items():
         for phrase in data.strings(named.get(name, []), f"{source} [commands] {name}"):
             commands.setdefault(tidy(phrase).lower(), kind)
+    talk = table.get("gist", {})
+    data.known(talk, set(_COMMANDS), f"{source} [gist]")
+    gists = tuple(
+        (_COMMANDS[name], _needed(data.strings(parts, f"{source} [gist] {name}"), f"{source} [gist] {name}"))
+        for name, parts in talk.items()
+    )
     aspects = []
     for code, raw in table.get("aspect", {}).items():
         where = f"{source} [aspect.{code}]"
@@ -139,7 +165,12 @@ def load(path: Path | None = None) -> Dialogue:
     return Dialogue(
         commands=commands,
         yes=frozenset(data.strings(named.get("yes", []), f"{source} [commands] yes")),
+        gists=gists,
         aspects=tuple(aspects),
+        attributes=_longest_first(
+            data.strings(words.get("attributes", []), f"{source} [words] attributes"), f"{source} [words]"
+        ),
+        wishes=_needed(data.strings(words.get("wishes", []), f"{source} [words] wishes"), f"{source} [words] wishes"),
         filler=_longest_first((word for word in filler if len(word) > 1), f"{source} [words]"),
         particles=frozenset(word for word in filler if len(word) == 1),
         generic=_longest_first((word for word in generic if len(word) > 1), f"{source} [words]"),

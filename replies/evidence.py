@@ -38,16 +38,17 @@ def sure(turn: Turn, finding: Finding) -> float:
 def elsewhere(finding: Finding, leading: Family, context: Context) -> OrganMatch | None:
     """The organ of which the directory says that it handles the matter, where the leading documents are about another.
 
-    They are about another where none of the directory's reasons stands in their titles and heads and they are neither
-    the organ's own nor name it. A township that is merely named says where, not what.
+    They are about another where none of the directory's reasons stands in their titles and heads and they are not the
+    organ's own. A township that is merely named says where, not what; a match without a reason is only a leaning.
     """
     match = holder(finding.organs, context, context.organ_at)
-    if match is None or issued(match.organ, finding.hits[:NEAREST]):
+    reasons = (*match.because, *match.words) if match is not None else ()
+    if match is None or not reasons or issued(match.organ, finding.hits[:NEAREST]):
         return None
     names = {match.organ.name, match.organ.short_name, *match.organ.aliases}
     if match.organ.relation is OrganRelation.TOWNSHIP and names & set(match.because):
         return None
-    return None if any(family.holds(reason, leading) for reason in match.because) else match
+    return None if any(family.holds(reason, leading) for reason in reasons) else match
 
 
 def at_work(finding: Finding, context: Context) -> OrganMatch | None:
@@ -82,10 +83,17 @@ def speaks_of(turn: Turn, finding: Finding, hit: Hit) -> bool:
         return True
     text = all_text(hit)
     pairs = {turn.core[index : index + 2] for index in range(len(turn.core) - 1)}
-    if any(pair in text for pair in pairs) or any(len(word) > 1 and word in text for word in finding.record.expanded):
+    if any(pair in text for pair in pairs) or any(family.mostly(word, text) for word in finding.record.expanded):
         return True
     corrected = letters(finding.corrected)
     return any(corrected[index : index + 2] in text for index in range(len(corrected) - 1))
+
+
+def titled(turn: Turn, finding: Finding, hit: Hit) -> bool:
+    """Whether the words of a bare topic stand in the title or head of a hit."""
+    own = Family((hit,), 1.0)
+    words = (*family.content(turn.core), *(word for word in finding.record.expanded if len(word) > 1))
+    return any(family.holds(word, own) for word in words)
 
 
 def missing_year(turn: Turn, hit: Hit) -> str:

@@ -24,13 +24,14 @@ from replies.model import Turn
 FIRST = 5  # hits that are asked for their opinion
 _SPREAD = 0.7  # a hit whose score lies this much below the first one has 1/e of its say
 _NAMED = 5.0  # how rare (idf) the letters of a question have to be together, to name a matter
+_MOSTLY = 0.5  # share (by rarity) of official words that has to be there
 _ALIKE, _ALIKE_SHARE = 4, 0.6  # letters in a row that two matters share, and their share of the shorter name
 _FORM = re.compile(
     r"(?:办事)?指南|(?:政策)?(?:解读|问答|图解)|(?:暂行|试行)?(?:实施)?(?:管理|审批|审核确认|申领|发放)*"
     r"(?:办法|细则|规定|规则|条例|方案|意见|措施|要点|预案)|通知|通告|公告|公报|实施|工作|申请|申报|办理|认定|审批|做好|进一步"
     r"|完善|优化|规范|调整|落实|关于|有关|事项|常见问题|解答|（[^）]*）|(?:19|20)\d\d(?:[—-](?:19|20)\d\d)?年?度?(?:[春秋]季)?"
 )
-_PLACE = re.compile(r"^[一-鿿]{2,6}?(?:自治)?(?:省|州|市|县|区|旗)(?=[一-鿿]{3})")
+_PLACE = re.compile(r"^[一-鿿]{2,6}?(?:自治)?(?:省|州|市|县|区|旗)(?=\d|[一-鿿]{3})")
 _ORGANS = re.compile(r"[一-鿿]{2,20}?(?:人民政府办公室|人民政府|委员会|联合会|管理局|总局|[^规分格]局)")
 _HAN = re.compile(r"^[一-鿿]{2,4}$")
 _DIGIT = re.compile(r"\d")
@@ -60,7 +61,7 @@ def akin(one: Hit, other: Hit) -> bool:
         return one.document.kind is not DocumentKind.FAQ or one.passage.id == other.passage.id
     for hit, faq in ((one, other), (other, one)):
         if faq.document.kind is DocumentKind.FAQ:
-            return hit.document.kind is not DocumentKind.FAQ and _inside(matter(hit.document.title), faq.passage.text)
+            return hit.document.kind is not DocumentKind.FAQ and _asked(faq, matter(hit.document.title))
     return _alike(matter(one.document.title), matter(other.document.title))
 
 
@@ -74,16 +75,18 @@ def named(turn: Turn, finding: Finding, family: Family) -> bool:
         return False
     if any(_shortened(word, heads) for word in content(turn.core)):
         return True
-    if any(_mostly(word, heads) for word in finding.record.expanded if not _ORGANS.search(word)):
+    if any(mostly(word, heads) for word in finding.record.expanded if not _ORGANS.search(word)):
         return True
-    shared = {pair for pair in pairs(turn.subject) | pairs(turn.core) if pair in heads}
-    return bool(shared & pairs(turn.core)) and sum(map(_rarity, shared)) >= _NAMED
+    repaired = pairs(finding.corrected)
+    shared = {pair for pair in pairs(turn.subject) | pairs(turn.core) | repaired if pair in heads}
+    return bool(shared & (pairs(turn.core) | repaired)) and sum(map(_rarity, shared)) >= _NAMED
 
 
 def holds(word: str, family: Family) -> bool:
-    """Whether a word, as it stands or as a short form, is in the titles and heads of the matter."""
+    """Whether words, most of them, four letters of them in a row or a short form stand in the titles and heads."""
     heads = _above(family)
-    return word in heads or _shortened(word, heads)
+    row = any(word[at : at + _ALIKE] in heads for at in range(len(word) - _ALIKE + 1))
+    return row or mostly(word, heads) or _shortened(word, heads)
 
 
 def content(core: str) -> tuple[str, ...]:
@@ -100,10 +103,13 @@ def _above(family: Family) -> str:
     return "\n".join(_heads(hit) for hit in family.hits[:FIRST])
 
 
-def _mostly(word: str, heads: str) -> bool:
-    """Whether most of an official word stands in the heads: 企业首次升规奖励 beside 首次升规企业奖励."""
-    parts = pairs(word)
-    return len(word) > 1 and (word in heads or sum(part in heads for part in parts) >= 0.6 * max(len(parts), 2))
+def mostly(words: str, text: str) -> bool:
+    """Whether most of some official words stands in a text: 企业首次升规奖励 in 首次升规企业奖励."""
+    if len(words) < 2:
+        return False
+    parts = [(_rarity(pair), pair in text) for pair in pairs(words)]
+    held = sum(weight for weight, here in parts if here)
+    return words in text or (len(parts) > 1 and held >= _MOSTLY * sum(weight for weight, _ in parts))
 
 
 @lru_cache(maxsize=8192)
@@ -116,7 +122,7 @@ def _rarity(pair: str) -> float:
 def matter(title: str) -> str:
     """The matter's own name: a title without organ, place, year and the words of its form."""
     bare = _PLACE.sub("", core_title(title))
-    return re.sub(r"[\W_]+", "", _FORM.sub(" ", _ORGANS.sub(" ", bare)))
+    return re.sub(r"[\W_]+", "", _FORM.sub(" ", _ORGANS.sub(" ", bare))).removesuffix("的")
 
 
 def _heads(hit: Hit) -> str:
@@ -136,8 +142,9 @@ def _alike(one: str, other: str) -> bool:
     return same >= _ALIKE and same >= _ALIKE_SHARE * min(len(one), len(other))
 
 
-def _inside(name: str, text: str) -> bool:
-    return len(name) >= 3 and name in text
+def _asked(faq: Hit, name: str) -> bool:
+    """Whether a FAQ item is about a matter: it gives its name, or its question has a short form of it."""
+    return (len(name) >= 3 and name in faq.passage.text) or any(_shortened(word, name) for word in content(_heads(faq)))
 
 
 def _shortened(word: str, heads: str) -> bool:

@@ -27,6 +27,7 @@ from replies.model import (
     Decision,
     Missing,
     OfficeInfo,
+    SensitiveAction,
     Triage,
     TriageKind,
     Turn,
@@ -39,6 +40,7 @@ __all__ = ["Context", "Decision", "OfficeInfo", "choose", "enrich", "failed"]
 
 # Where the directory and the hits point to the same organ, this share of the threshold is enough to offer choices.
 AGREEING = 0.3
+_NEVER = 2.0  # a threshold that no probability reaches
 _REGULATION = "《中华人民共和国政府信息公开条例》"
 _BASIS = {
     ReplyKind.NOT_FOUND: (f"{_REGULATION}第五条", f"{_REGULATION}第二十九条"),
@@ -74,6 +76,7 @@ def choose(turn: Turn, finding: Finding | None, conversation: Conversation, cont
     """
     decision = _choose(turn, finding, conversation, context)
     if finding is not None:
+        finding = _unsaid(turn, finding)
         hides_hits = decision.kind in (ReplyKind.FAILED, ReplyKind.REFER)
         decision = replace(
             decision,
@@ -90,6 +93,15 @@ def choose(turn: Turn, finding: Finding | None, conversation: Conversation, cont
         aspect=turn.aspect,
         alert=turn.screening is not None and turn.screening.alert,
     )
+
+
+def _unsaid(turn: Turn, finding: Finding) -> Finding:
+    """The finding without the searched words that are masked where the message is shown."""
+    screening = turn.screening
+    if screening is None or SensitiveAction.MASK not in screening.actions:
+        return finding
+    clean = tuple(word for word in finding.record.terms if word in screening.masked)
+    return replace(finding, record=replace(finding.record, terms=clean))
 
 
 def failed() -> Decision:
@@ -171,12 +183,17 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     short = len(letters(turn.question)) <= 4
     vague = turn.vagueness is Vagueness.NO_MATTER and (short or sure < context.surer_at)
     known = family.named(turn, finding, leading)
-    other = evidence.elsewhere(finding, leading, context)
+    bare = turn.vagueness is Vagueness.BARE_TOPIC
+    other = None if bare else evidence.elsewhere(finding, leading, context)
     agreed = known and other is None and turn.vagueness is Vagueness.CLEAR and leading.share >= context.family_share
     at = context.family_at if agreed else context.answer_at if known else context.surer_at
-    if other is not None and sure < context.surer_at:
-        # The directory sees another matter: then nothing is quoted, and what does not even fit by name is not offered.
-        at, sure = 1.0, sure if known else 0.0
+    if other is not None and not known:
+        # The directory sees another matter, which the first hits at best mention: they are not the answer.
+        at, sure = _NEVER, sure if sure >= context.surer_at else 0.0
+    if bare and not (known and sure >= context.answer_at) and turn.triage is None and not turn.followup:
+        named = labels.distinct([hit for hit in hits if evidence.titled(turn, finding, hit)])
+        if len({hit.document.id for hit in named}) > 1 and evidence.differs(named) is None:
+            return _choices(named, "choices.topic", evidence.holder(finding.organs, context, context.organ_at))
     if hits and sure >= at and not year and not vague and not _unmade(turn, sure, hits[0], context):
         ordered, replaced = evidence.in_force_first(hits)
         rivals = [] if turn.followup or agreed else evidence.rivals(ordered, turn)
@@ -184,6 +201,8 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
             return _choices(rivals, "answer.ambiguous")
         rule = "answer.replaced" if replaced else "answer" if sure >= context.answer_at else "answer.family"
         return _answer(ordered, rule, context, beside=sure < context.surer_at)
+    if _only_abuse(turn) and not (known and sure >= context.choices_at):
+        return Decision(kind=ReplyKind.CLARIFY, rule="clarify.calm", variant="calm", missing=Missing.MATTER)
     if turn.triage is not None and (sure < context.choices_at or turn.triage.kind in _GRIEVANCES):
         return _refer(turn.triage, finding, context)
     if turn.wants_creation:
@@ -195,8 +214,8 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
             organ=evidence.holder(finding.organs, context, context.organ_at),
             basis=_BASIS[ReplyKind.NEEDS_CREATION],
         )
-    if vague and not conversation.asked_back:
-        return _clarify(turn, finding)
+    if vague:
+        return _unclear(turn, finding, conversation)
     if year:
         return Decision(
             kind=ReplyKind.NOT_FOUND,
@@ -209,7 +228,7 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
         )
     agreeing = evidence.at_work(finding, context)
     outside = evidence.holder(finding.organs, context, context.organ_sure_at)
-    if outside is not None and outside.organ.relation in _OUTSIDE and agreeing is None:
+    if outside is not None and outside.organ.relation in _OUTSIDE and agreeing is None and not known:
         return _not_held(outside, hits, "not_held.outside")
     if sure >= context.choices_at:
         return _choices(labels.distinct(hits), "choices", evidence.holder(finding.organs, context, context.organ_at))
@@ -225,6 +244,14 @@ def _unmade(turn: Turn, sure: float, hit: Hit, context: Context) -> bool:
     return sure < context.surer_at or not _FIGURES.search(hit.passage.text)
 
 
+def _only_abuse(turn: Turn) -> bool:
+    """Whether a message holds masked words and names nothing beside them that could be looked up."""
+    if turn.screening is None or SensitiveAction.MASK not in turn.screening.actions or turn.aspect:
+        return False
+    return len(turn.core) <= _NO_MATTER
+
+
+_NO_MATTER = 3  # letters that a message may have left besides its abuse
 _GRIEVANCES = (TriageKind.COMPLAINT, TriageKind.CONSUMER, TriageKind.PETITION, TriageKind.DUTY)
 _OUTSIDE = (OrganRelation.VERTICAL, OrganRelation.UTILITY, OrganRelation.OTHER)
 
@@ -232,17 +259,10 @@ _OUTSIDE = (OrganRelation.VERTICAL, OrganRelation.UTILITY, OrganRelation.OTHER)
 def _missed(turn: Turn, finding: Finding, conversation: Conversation, context: Context) -> Decision:
     """Nothing likely was found: ask back once, else one of the convenience replies."""
     hits = finding.hits
-    if turn.vagueness is not Vagueness.CLEAR:
-        if not conversation.asked_back:
-            return _clarify(turn, finding)
-        if turn.vagueness is Vagueness.NO_MATTER:
-            return Decision(
-                kind=ReplyKind.UNCLEAR,
-                rule="unclear",
-                nearest=labels.nearest(hits),
-                related=finding.suggestions[: labels.NEAREST],
-                basis=_BASIS[ReplyKind.UNCLEAR],
-            )
+    if turn.vagueness is Vagueness.NO_MATTER or (
+        turn.vagueness is Vagueness.BARE_TOPIC and not conversation.asked_back
+    ):
+        return _unclear(turn, finding, conversation)
     holder = evidence.holder(finding.organs, context, context.organ_at)
     if holder is not None:
         return _not_held(holder, hits, "not_held")
@@ -252,6 +272,19 @@ def _missed(turn: Turn, finding: Finding, conversation: Conversation, context: C
         nearest=labels.nearest(hits),
         related=finding.suggestions[: labels.NEAREST],
         basis=_BASIS[ReplyKind.NOT_FOUND],
+    )
+
+
+def _unclear(turn: Turn, finding: Finding, conversation: Conversation) -> Decision:
+    """One question back; whoever still names no matter then is told how to go on."""
+    if not conversation.asked_back:
+        return _clarify(turn, finding)
+    return Decision(
+        kind=ReplyKind.UNCLEAR,
+        rule="unclear",
+        nearest=labels.nearest(finding.hits),
+        related=finding.suggestions[: labels.NEAREST],
+        basis=_BASIS[ReplyKind.UNCLEAR],
     )
 
 

@@ -257,6 +257,7 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
         ),
         event("clarify/media", "image"),
         of("clarify/empty", "👍"),
+        of("clarify/calm", "你们都是废物", finding("x")),
         of("clarify/none", "都不是", None, offered),
         of("not_found", "青禾湖观光船几点开", miss),
         of(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replies_samples import NOW, PENSION, context, event, finding, hit, offered, talking
 
-from register.inquiry import Conversation, Reply, ReplyKind
+from register.inquiry import Choice, Conversation, Reply, ReplyKind
 from replies.conversation import advance, fresh, read
 from replies.kinds import choose
 from replies.model import Decision, TurnKind, Vagueness
@@ -168,6 +168,83 @@ def test_a_pick_goes_to_the_very_passage_that_was_offered() -> None:
 def test_a_follow_up_inherits_the_subject(text: str, question: str, aspect: str) -> None:
     turn = read(text, talking(subject="低保"))
     assert (turn.question, turn.aspect, turn.followup) == (question, aspect, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("租金多少", "公租房 租金多少"),
+        ("多久能批下来", "公租房 多久能批下来"),
+        ("每个月几号到账", "公租房 每个月几号到账"),
+    ],
+)
+def test_a_figure_or_a_step_of_a_matter_is_no_matter_of_its_own(text: str, question: str) -> None:
+    turn = read(text, talking(subject="公租房"))
+    assert (turn.question, turn.followup, turn.subject) == (question, True, "公租房")
+
+
+@pytest.mark.parametrize(("text", "question"), [("晚上呢", "出租车起步价 晚上"), ("那外地人呢", "出租车起步价 外地人")])
+def test_what_about_varies_the_subject(text: str, question: str) -> None:
+    assert read(text, talking(subject="出租车起步价")).question == question
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("你都会做些啥", TurnKind.ABOUT),
+        ("你到底是真人还是机器", TurnKind.ABOUT),
+        ("这里能办什么事", TurnKind.ABOUT),
+        ("可以问你哪些问题呀", TurnKind.ABOUT),
+        ("谢谢你，帮了大忙", TurnKind.THANKS),
+        ("讲得很清楚，太感谢了", TurnKind.THANKS),
+        ("好的谢谢，再见", TurnKind.THANKS),
+        ("没别的事了，拜拜", TurnKind.BYE),
+        ("老师您好，早上好呀", TurnKind.GREETING),
+        ("明白啦", TurnKind.USEFUL),
+    ],
+)
+def test_small_talk_is_recognised_however_it_is_put(text: str, kind: TurnKind) -> None:
+    assert read(text, NEW).kind is kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "谢谢，那低保怎么申请",
+        "你好，高龄津贴多少钱",
+        "你能帮我查公租房吗",
+        "请问怎么办",
+        "这里能办居住证吗",
+        "有什么好政策",
+    ],
+)
+def test_small_talk_with_anything_else_in_it_is_a_question(text: str) -> None:
+    assert read(text, NEW).kind is TurnKind.QUESTION
+
+
+@pytest.mark.parametrize("text", ["123456", "补贴补贴补贴补贴补贴补贴", "就是办手续", "就是那个事怎么办"])
+def test_what_names_no_matter_is_not_taken_for_one(text: str) -> None:
+    turn = read(text, NEW)
+    assert turn.kind is TurnKind.EMPTY or turn.vagueness is Vagueness.NO_MATTER
+
+
+@pytest.mark.parametrize("text", ["贷款的事", "残疾人有啥好处", "老人有哪些优惠", "低保"])
+def test_a_topic_with_no_more_than_a_wish_is_a_bare_topic(text: str) -> None:
+    assert read(text, NEW).vagueness is Vagueness.BARE_TOPIC
+
+
+def test_beside_an_answer_only_what_points_to_a_choice_takes_it() -> None:
+    after = talking(
+        choices=(Choice("申请和审核——《公租房办法》", "公租房办法 申请和审核"),),
+        subject="公租房",
+        slots={"kind": "answer"},
+    )
+    assert read("1", after).kind is TurnKind.PICK
+    assert read("第一个", after).kind is TurnKind.PICK
+    assert read("申请和审核——《公租房办法》", after).kind is TurnKind.PICK
+    assert read("好的", after).kind is TurnKind.THANKS
+    assert read("要什么材料", after).question == "公租房 需要什么材料"
+    assert read("低保怎么申请", after).question == "低保怎么申请"
 
 
 @pytest.mark.parametrize("text", ["医保多少钱", "高龄津贴怎么领", "农机购置补贴标准是多少"])
