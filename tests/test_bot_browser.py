@@ -545,6 +545,45 @@ def test_the_kiosk_works_by_touch_and_forgets_when_nobody_touches_it(
     assert len({e.conversation for e in house.reception.entries.values()}) == 1
 
 
+def test_a_screen_without_a_keyboard_has_one_and_it_forgets(
+    page: chromium.Page, kiosk: tuple[str, web_house.WebHouse]
+) -> None:
+    base, house = kiosk
+    page.size(1080, 1920, touch=True)
+    page.open(base + "/kiosk")
+    page.press("h1 + p [data-keys-open]")
+    page.wait("document.querySelector('[data-keys] .key')")
+
+    def type_keys(signs: str) -> None:
+        for sign in signs:
+            page.press(f".key[value='{sign}']")
+
+    small = page.value(
+        "[...document.querySelectorAll('.key')].map((e) => e.getBoundingClientRect())"
+        ".filter((r) => r.height < 60 || r.width < 60 || r.left < 0 || r.right > innerWidth).length"
+    )
+    assert small == 0, "fingers need room"
+    type_keys("jintiex")
+    page.press(".keys div:last-child .key:last-child")  # 删除
+    page.press(".keys div:last-child .key:nth-child(2)")  # 空格
+    type_keys("80")
+    assert page.value("document.querySelector('#text').value") == "jintie 80"
+    asked = len(house.reception.asked)
+    page.press(".composer .main")
+    page.wait("document.querySelector('article.card')")
+    assert [i.text for i in house.reception.asked[asked:]] == ["jintie 80"]
+    assert page.value("document.querySelector('[data-keys]').hidden"), "the answer has the screen to itself"
+    page.press("#text")  # here it opens by itself
+    page.wait("document.querySelector('[data-keys] .key')")
+    type_keys("ab")
+    page.press(".keys div:last-child .key:first-child")  # 清空
+    assert page.value("document.querySelector('#text').value") == ""
+    type_keys("sfz")
+    page.wait("document.querySelector('h1 + p [data-keys-open]') && document.querySelector('#text')?.value === ''")
+    page.press("h1 + p [data-keys-open]")  # an open keyboard on the start screen goes away as well
+    page.wait("document.querySelector('[data-keys]')?.hidden")
+
+
 def test_a_touch_keeps_the_kiosk_awake_and_a_dead_network_still_wipes_it(
     page: chromium.Page, kiosk: tuple[str, web_house.WebHouse]
 ) -> None:

@@ -18,7 +18,8 @@
 
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name, textContent: text });
   const box = () => document.querySelector("#text");
-  const untouched = () => "start" in document.body.dataset && !(box() && box().value) && scrollY < 60;
+  const keys = () => document.querySelector("[data-keys]:not([hidden])");
+  const untouched = () => "start" in document.body.dataset && !(box() && box().value) && !keys() && scrollY < 60;
 
   const touched = () => {
     touchedAt = performance.now();
@@ -88,6 +89,7 @@
     if (start) document.body.dataset.start = "";
     else delete document.body.dataset.start;
     back.hidden = earlier.length === 0;
+    offerKeys();
     touched();
   };
 
@@ -109,7 +111,43 @@
     }
   };
 
+  // The keyboard of screens that have none: letters and numbers, for pinyin. It goes with the page like all else.
+  const rows = ["1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm"];
+  const named = { " ": "空格", "\b": "删除", "\0": "清空" };
+  const key = (sign) => Object.assign(make("button", "key", named[sign] || sign), { type: "button", value: sign });
+
+  const row = (signs) => {
+    const line = make("div", "", "");
+    line.append(...signs.map(key));
+    return line;
+  };
+
+  const offerKeys = () => {
+    for (const button of document.querySelectorAll("[data-keys-open]")) button.hidden = Boolean(keys());
+  };
+
+  const openKeys = () => {
+    const board = document.querySelector("[data-keys]");
+    if (!board || !board.hidden) return;
+    board.replaceChildren(...rows.map((signs) => row([...signs])), row(["\0", " ", "\b"]));
+    board.hidden = false;
+    box().inputMode = "none"; // the system's own keyboard would cover this one
+    offerKeys();
+    box().focus({ preventScroll: true });
+    board.closest("form").scrollIntoView({ block: "center" });
+  };
+
+  const pressKey = (sign) => {
+    const text = box().value;
+    if (sign === "\0") box().value = "";
+    else if (sign === "\b") box().value = [...text].slice(0, -1).join("");
+    else if (text.length < box().maxLength) box().value = text + sign;
+  };
+
   document.addEventListener("click", (event) => {
+    const pressed = event.target.closest("button.key");
+    if (pressed) return pressKey(pressed.value);
+    if (event.target.closest("[data-keys-open], #text")) return openKeys(); // many touch frames pose as a mouse
     const link = event.target.closest("a[href]");
     if (!link) return;
     event.preventDefault(); // nothing leads out of the kiosk
@@ -147,5 +185,6 @@
     if (event.persisted) location.replace(home); // never a picture of what was there before
   });
   setInterval(tick, 500);
+  offerKeys();
   tick();
 })();
