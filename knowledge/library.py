@@ -54,6 +54,7 @@ from knowledge.model import (
     Validity,
 )
 from knowledge.readers import read
+from knowledge.readers.raw import RawDocument
 from knowledge.search import Searcher, ShelvedPassage
 from knowledge.semantic import SemanticIndex
 from knowledge.structure import Citation, ParsedDocument, parse
@@ -277,7 +278,7 @@ class Library:
                 continue
             with self._writer.begin() as connection:
                 parsed = ParsedDocument(document, passages)
-                outcomes.append(self._shelve(connection, path, place, digest, parsed, orders, ocr=False))
+                outcomes.append(self._shelve(connection, path, place, digest, parsed, orders))
         if self._originals is not None and outcomes:
             self._keep_original(path, _digest(path))
         self.sync()
@@ -307,7 +308,7 @@ class Library:
                 f"{path.name} bears the secrecy mark '{parsed.classified}'; it must not be kept here (保密法): remove it"
             )
         with self._writer.begin() as connection:
-            outcome = self._shelve(connection, path, where, digest, parsed, orders, ocr=raw.ocr)
+            outcome = self._shelve(connection, path, where, digest, parsed, orders, _checks_of(raw))
         if self._originals is not None and outcome.document is not None:
             self._keep_original(path, digest)
         return outcome
@@ -367,9 +368,9 @@ class Library:
         digest: str,
         parsed: ParsedDocument,
         orders: _Orders,
-        *,
-        ocr: bool,
+        unread: Sequence[str] = (),
     ) -> IngestOutcome:
+        """``unread`` says what a person has to compare with the original before the text is published."""
         today = self._today()
         if orders.stated is not None:
             parsed = replace(parsed, document=with_stated(parsed.document, orders.stated))
@@ -390,9 +391,7 @@ class Library:
         topic, audience = topics.filled(document, (p.text for p in passages))
         document = _with_attribute(replace(document, topic=topic, audience=audience), orders.said, today)
         held = document.held
-        checks: list[str] = []
-        if ocr:
-            checks.append("OCR，待核：文字由图片识别而来，请对照原件核对")
+        checks = list(unread)
         if same_number and rival is not None and rival["title"] != document.title:
             checks.append(f"文号与《{rival['title']}》相同而正文不同，请核对")
         elif same_number and rival is not None:
@@ -913,6 +912,17 @@ def _first_day(document: PolicyDocument, stage: Stage, today: date) -> date | No
     if document.published_on is not None or stage is not Stage.PUBLISHED:
         return document.published_on
     return today
+
+
+def _checks_of(raw: RawDocument) -> list[str]:
+    """What a person has to compare with the original before the text is published."""
+    checks = []
+    if raw.ocr:
+        checks.append("OCR，待核：文字由图片识别而来，请对照原件核对")
+    if raw.unread_pages:
+        pages = "、".join(map(str, raw.unread_pages[:20])) + ("等" if len(raw.unread_pages) > 20 else "")
+        checks.append(f"第{pages}页是图片，没有读出文字：请安装文字识别后重新入库，或者对照原件核对后发布")
+    return checks
 
 
 def _renamed(passages: Sequence[Passage], identity: str) -> tuple[Passage, ...]:

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from office_files import OFD, XML, Pdf, W, docx, numbering, ofd, p, pack, stroke, table, tc, text_object
 
+from bot.app import House
 from knowledge.errors import (
     DocumentTooLarge,
     EmptyDocument,
@@ -30,6 +31,7 @@ from knowledge.errors import (
     UnknownFormat,
     UnreadableDocument,
 )
+from knowledge.model import DisclosureAttribute, Stage
 from knowledge.readers import archive, container, ocr, office, process, read
 from knowledge.readers.layout import Glyph, Page, Rule, Setter
 from knowledge.readers.numbering import chinese, figure
@@ -322,6 +324,28 @@ def test_a_scan_without_ocr_is_named_and_never_an_empty_text(tmp_path: Path, mon
     raw = read(mixed.picture(20, 30, bytes(600)).save(tmp_path / "b.pdf"))
     assert lines(raw) == ["有文字的一页。"]
     assert raw.warnings == ("第2页是图片，没有读出文字",)
+    assert raw.unread_pages == (2,)
+
+
+@pytest.mark.parametrize("kind", ["pdf", "ofd"])
+def test_a_text_with_an_unread_page_waits_for_staff_although_it_says_it_is_public(
+    tmp_path: Path, house: House, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: False)
+    said = "（此件公开发布）"
+    if kind == "pdf":
+        file = notice().text(said, 72, 400).picture(20, 30, bytes(600)).save(tmp_path / "a.pdf")
+    else:
+        words = ("关于做好桥梁管护工作的通知", "各乡镇每月巡查桥梁一次，发现问题及时上报。", said)
+        page = "".join(text_object(line, 28, 40 + 20 * n) for n, line in enumerate(words))
+        file = ofd(tmp_path / "a.ofd", page, stroke(20, 50, 120, 50))
+    (outcome,) = house.library.ingest([file])
+    assert outcome.document is not None
+    assert outcome.document.stage is Stage.DRAFT
+    assert "第2页是图片，没有读出文字" in outcome.document.held
+    assert house.library.documents() == []
+    published = house.library.publish(outcome.document.id, attribute=DisclosureAttribute.PUBLIC, force=True)
+    assert published.stage is Stage.PUBLISHED  # a person has compared it with the original
 
 
 def test_a_page_with_a_seal_is_no_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

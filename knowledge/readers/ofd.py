@@ -84,6 +84,7 @@ def _read(package: Package) -> RawDocument:
         raise UnreadableDocument(f"{package.name} names no document in OFD.xml; get it again from its source")
     setter, tally = Setter(), _Tally()
     pages = 0
+    unread: list[int] = []
     attachments: list[str] = []
     for root in roots:
         document_part = package.find(resolve("", root))
@@ -96,7 +97,10 @@ def _read(package: Package) -> RawDocument:
             pages += 1
             if pages > MAX_PAGES:
                 raise DocumentTooLarge(f"{package.name} has more than {MAX_PAGES} pages; split it")
+            characters, drawings = tally.characters, tally.drawings
             setter.add(_page(package, resolve(folder, location), templates, pages, tally))
+            if tally.characters == characters and tally.drawings > drawings:
+                unread.append(pages)
             if tally.characters > _MAX_CHARACTERS:
                 raise DocumentTooLarge(f"{package.name} has more than {_MAX_CHARACTERS} characters; split it")
         attachments.extend(_attachments(package, document, folder))
@@ -112,7 +116,9 @@ def _read(package: Package) -> RawDocument:
         raise EmptyDocument(f"{package.name} holds no text; check that the right file was saved")
     secret = next((mark for line in tally.aside.splitlines() if (mark := secrecy_in(line))), "")
     metadata = {"密级": secret} if secret else {}
-    return RawDocument(tuple(blocks), "ofd", metadata, pages=pages, attachments=tuple(attachments))
+    return RawDocument(
+        tuple(blocks), "ofd", metadata, pages=pages, unread_pages=tuple(unread), attachments=tuple(attachments)
+    )
 
 
 def _text(element: Any) -> str:

@@ -115,6 +115,7 @@ def _read(document: Any, name: str) -> RawDocument:
         {"密级": tally.secret} if tally.secret else {},
         pages=count,
         ocr=bool(recognised),
+        unread_pages=() if recognise else tuple(tally.pictures),
         warnings=tuple(warnings),
         attachments=tuple(_attachments(document)),
     )

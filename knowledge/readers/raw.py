@@ -39,7 +39,8 @@ class RawDocument:
 
     ``metadata`` maps the field's Chinese standard name (标题, 文号, 发布机构, 发文机关, 成文日期,
     发布日期, 索引号, 主题分类, 有效性, 实施日期, 失效日期, 关键词, 来源, 栏目, 网址) to its text as found.
-    ``ocr`` marks text that was read from pictures and must be checked by a person.
+    ``ocr`` marks text that was read from pictures and must be checked by a person; ``unread_pages`` are pages of which
+    nothing was read: what stands there, a secrecy mark or a closed attribute perhaps, nobody knows.
     """
 
     blocks: tuple[Block, ...]
@@ -47,6 +48,7 @@ class RawDocument:
     metadata: dict[str, str] = field(default_factory=dict)
     pages: int = 0
     ocr: bool = False
+    unread_pages: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     attachments: tuple[str, ...] = ()  # names of embedded files that were not read
 
