@@ -27,6 +27,9 @@ from replies.text import letters
 # Documents whose scores differ by less than this share of the first are equally likely; the second for a bare word.
 SAME_SCORE, SAME_SCORE_BARE = 0.03, 0.15
 _ASKED_YEAR = re.compile(r"((?:19|20)\d\d)\s*年?")
+_COUNTY = re.compile(
+    r"(?<![一-鿿])(?!我们?|咱们?|你们?|他们?|哪|各|全|本|外|邻|隔壁|别|其他|在|到|去)[一-鿿]{2,3}?(?:县|州|市|区|旗)(?![里上城内级区委长外人])"
+)
 _BOUND_YEAR = re.compile(r"((?:19|20)\d\d)\s*年(?!\s*\d{1,2}\s*月)")
 
 
@@ -87,6 +90,15 @@ def speaks_of(turn: Turn, finding: Finding, hit: Hit) -> bool:
         return True
     corrected = letters(finding.corrected)
     return any(corrected[index : index + 2] in text for index in range(len(corrected) - 1))
+
+
+def placed(turn: Turn, hits: Sequence[Hit], home: str) -> bool | None:
+    """Whether the first document is of the place that the question names; None where it names none or only our own."""
+    places = {match.group() for match in _COUNTY.finditer(turn.question)} - {home}
+    if not places or not hits:
+        return None
+    first = hits[0]
+    return any(place in f"{first.document.title} {first.document.issuer} {first.passage.text}" for place in places)
 
 
 def titled(turn: Turn, finding: Finding, hit: Hit) -> bool:

@@ -182,11 +182,14 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     year = evidence.missing_year(turn, hits[0]) if hits else ""
     short = len(letters(turn.question)) <= 4
     vague = turn.vagueness is Vagueness.NO_MATTER and (short or sure < context.surer_at)
-    known = family.named(turn, finding, leading)
+    ours = evidence.placed(turn, hits, context.office.county)
+    known = ours is True or family.named(turn, finding, leading)
     bare = turn.vagueness is Vagueness.BARE_TOPIC
     other = None if bare else evidence.elsewhere(finding, leading, context)
     agreed = known and other is None and turn.vagueness is Vagueness.CLEAR and leading.share >= context.family_share
     at = context.family_at if agreed else context.answer_at if known else context.surer_at
+    if ours is False:
+        at = _NEVER  # what is asked of one county is not answered with another's
     if other is not None and not known:
         # The directory sees another matter, which the first hits at best mention: they are not the answer.
         at, sure = _NEVER, sure if sure >= context.surer_at else 0.0

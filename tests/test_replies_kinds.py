@@ -353,6 +353,15 @@ def test_a_message_of_nothing_but_abuse_is_asked_for_its_matter_and_its_words_ar
     assert "废物" not in asked.question
 
 
+def test_a_question_about_another_county_is_answered_from_its_documents_alone() -> None:
+    theirs = hit("会宁县养老工作方案", "每季度检查一次。", document="h")
+    asked = finding("x", [theirs], 0.6)
+    asked = replace(asked, record=replace(asked.record, expanded=()))
+    assert decide("会宁县几个月检查一次", asked).kind is ReplyKind.ANSWER
+    assert decide("和顺县几个月检查一次", asked).kind is ReplyKind.CHOICES
+    assert decide("青禾县养老保险一年交多少", finding("x", [PENSION], 0.6)).kind is ReplyKind.ANSWER
+
+
 def test_a_township_that_is_merely_named_says_where_and_not_what() -> None:
     text = "柳溪镇养老保险一年交多少"
     town = Organ(name="柳溪镇人民政府", short_name="柳溪镇", relation=OrganRelation.TOWNSHIP)
