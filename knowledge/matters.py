@@ -4,7 +4,7 @@ The division of work among the departments of a county is nearly the same everyw
 short and official. A class (教育, 公安 …) says by which names the county's organ is known, and lists its matters:
 ``"official name" = ["what people say", …]``. A saying is a word, or several that must all occur in any order:
 ``"电动车|电瓶车 上牌|牌照"`` (blank: and, bar: or, ``@name``: a group of words from ``[words]``, ``-``: must not occur).
-A saying that several classes own starts with ``~`` in each of them and then weighs less.
+What two classes may own stands in ``[shared]``: ``"公安治安、农业农村" = ["打疫苗 狗"]``.
 
 In the office's own file a matter replaces the shipped one of the same class and name, an empty list takes it away;
 ``organs``, ``hints`` and groups of words are replaced too, and new classes may be added.
@@ -25,7 +25,7 @@ from knowledge.errors import KnowledgeError
 SHIPPED = Path(__file__).with_name("matters.toml")
 LONGEST = 40
 """Characters of the longest name of a matter."""
-_WORDS, _ORGANS, _HINTS = "words", "organs", "hints"
+_WORDS, _SHARED, _ORGANS, _HINTS = "words", "shared", "organs", "hints"
 
 
 class BadMatters(KnowledgeError):
@@ -38,7 +38,6 @@ class Saying:
 
     parts: tuple[tuple[str, ...], ...]
     without: tuple[str, ...] = ()
-    shared: bool = False
 
     def forms(self) -> Iterator[frozenset[str]]:
         """Every combination of words that fulfils the saying."""
@@ -71,6 +70,8 @@ class Matters:
     """事项通用词表: all classes. Compared by identity, so that what is built from it can be kept."""
 
     classes: tuple[MatterClass, ...]
+    shared: frozenset[frozenset[str]] = frozenset()
+    """Forms of sayings that several classes own on purpose."""
 
     @property
     def count(self) -> int:
@@ -83,18 +84,17 @@ class Matters:
         return len({form for kind in self.classes for m in kind.matters for s in m.sayings for form in s.forms()})
 
     def clashes(self) -> tuple[str, ...]:
-        """Sayings that two classes own without both marking them as shared, one sentence each."""
-        owners: dict[frozenset[str], dict[str, bool]] = {}
+        """Sayings that two classes own and that are not marked as shared, one sentence each."""
+        owners: dict[frozenset[str], dict[str, None]] = {}
         for kind in self.classes:
             for matter in kind.matters:
                 for saying in matter.sayings:
                     for form in saying.forms():
-                        mine = owners.setdefault(form, {})
-                        mine[kind.name] = mine.get(kind.name, False) or saying.shared
+                        owners.setdefault(form, {})[kind.name] = None
         return tuple(
-            f"{' + '.join(sorted(form))}: {'、'.join(mine)}"
+            f"{'、'.join(mine)}: {' '.join(sorted(form))}"
             for form, mine in owners.items()
-            if len(mine) > 1 and not all(mine.values())
+            if len(mine) > 1 and form not in self.shared
         )
 
 
@@ -140,7 +140,7 @@ def _made(table: Mapping[str, Mapping[str, list[str]]], path: Path) -> Matters:
     groups = {name: tuple(words) for name, words in table.get(_WORDS, {}).items()}
     classes = []
     for name, section in table.items():
-        if name == _WORDS:
+        if name in (_WORDS, _SHARED):
             continue
         if not section.get(_ORGANS):
             raise BadMatters(f'{path}: class [{name}] names no organ; add organs = ["part of the organ\'s name"]')
@@ -151,17 +151,17 @@ def _made(table: Mapping[str, Mapping[str, list[str]]], path: Path) -> Matters:
         )
         hints = tuple(dict.fromkeys(normalise(hint) for hint in section.get(_HINTS, ())))
         classes.append(MatterClass(name, tuple(section[_ORGANS]), hints, matters))
-    return Matters(tuple(classes))
+    forms = (form for forms in table.get(_SHARED, {}).values() for form in forms)
+    return Matters(tuple(classes), frozenset(frozenset(map(_normal, form.split())) for form in forms))
 
 
 _normal = lru_cache(maxsize=20_000)(normalise)
 
 
 def _saying(text: str, groups: Mapping[str, tuple[str, ...]], where: str) -> Saying:
-    shared = text.startswith("~")
     parts: list[tuple[str, ...]] = []
     without: list[str] = []
-    for part in text.removeprefix("~").split():
+    for part in text.split():
         words: list[str] = []
         for word in part.removeprefix("-").split("|"):
             if word.startswith("@"):
@@ -181,4 +181,4 @@ def _saying(text: str, groups: Mapping[str, tuple[str, ...]], where: str) -> Say
         raise BadMatters(f"{where}: '{text}' names no word that must occur")
     if len(parts) == 1 and any(len(word) < 2 for word in parts[0]):
         raise BadMatters(f"{where}: '{text}' holds a single character, which hits everywhere; add a second word")
-    return Saying(tuple(parts), tuple(without), shared)
+    return Saying(tuple(parts), tuple(without))

@@ -23,7 +23,6 @@ from knowledge.model import Organ, OrganMatch, OrganRelation
 _PUNCTUATION = dict.fromkeys(map(ord, " \t\r\n\u3000，。；、：（）！？,.;:()!?“”\"'《》"))
 _CLEAR = 1.0  # weight of shared bigrams from which a function is named as the reason
 _WORD, _HINT = 0.5, 0.15  # weight of a character in a word, and in one that merely points to a class
-_SHARED = 0.7  # of a saying that several classes own
 _PLACE = 1.6  # strength of a township that is named as a place only
 _OVERLAP = 0.35  # weight of shared bigrams beside words
 _LEANS_AT, _AHEAD_AT = 3.0, 1.2  # how much the vocabulary must lean, and how far ahead of every other organ
@@ -123,8 +122,7 @@ def _directory(organs: tuple[Organ, ...], known: Matters) -> _Directory:
                 name = normalise(matter.name)
                 add(n, matter.name, _WORD * share, ((name,),), ())
                 for saying in matter.sayings:
-                    weight = _WORD * share * (_SHARED if saying.shared else 1)
-                    add(n, matter.name, weight, saying.parts, saying.without)
+                    add(n, matter.name, _WORD * share, saying.parts, saying.without)
                 if len(mine) == 1:
                     duties.append((n, matter.name))
             for hint in kind.hints:
