@@ -134,6 +134,19 @@ def normalise(text: str) -> str:
     """The form in which texts are compared: NFKC, lower case, simplified characters, Arabic numerals."""
     if text.isascii():
         return text.lower()
+    return _normalise_once(text) if len(text) <= _SHORT else _normalise(text)
+
+
+_SHORT = 300
+"""Characters of a text that may be a question: each step of an answer asks for its normal form."""
+
+
+@lru_cache(maxsize=512)
+def _normalise_once(text: str) -> str:
+    return _normalise(text)
+
+
+def _normalise(text: str) -> str:
     text = _FOREIGN.sub(_compatible, text).lower()
     if not _simplified(text):
         traditional, converter = _traditional()

@@ -138,6 +138,9 @@ class Words:
     year: str
 
 
+_DECLARED = tuple(field.name for field in fields(Words))
+
+
 class Composer:
     """答复撰写: renders decisions. Checked at construction, read-only afterwards, safe for many threads."""
 
@@ -339,11 +342,13 @@ class Composer:
 
     def _parts(self, template: Template, words: Words) -> tuple[dict[str, str], tuple[Step, ...]]:
         """Every block rendered, in the order of the file, and the steps taken apart."""
-        context = template.new_context({field.name: getattr(words, field.name) for field in fields(words)})
+        context = template.new_context({name: getattr(words, name) for name in _DECLARED})
         parts: dict[str, str] = {}
         steps: tuple[Step, ...] = ()
         for name, block in template.blocks.items():
-            part = _GAPS.sub("\n\n", _BLANKS.sub("", "".join(block(context)))).strip()
+            part = "".join(block(context)).strip()
+            if "\n" in part:
+                part = _GAPS.sub("\n\n", _BLANKS.sub("", part)).strip()
             if name == "steps":
                 steps = tuple(_step(line) for line in part.splitlines() if line.strip())
                 part = "\n".join(self._numbered(index, step) for index, step in enumerate(steps, 1))
@@ -400,7 +405,7 @@ class Composer:
             raise TemplateMissing(f"{path}:{error.lineno}: {error.message}") from error
         except TemplateError as error:
             raise TemplateMissing(f"{path}: {error}") from error
-        declared = {field.name for field in fields(Words)}
+        declared = set(_DECLARED)
         for variable in sorted(meta.find_undeclared_variables(tree) - declared):
             at = next((node.lineno for node in tree.find_all(nodes.Name) if node.name == variable), 1)
             raise TemplateMissing(f"{path}:{at}: unknown variable '{variable}'; known: {', '.join(sorted(declared))}")

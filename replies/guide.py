@@ -33,6 +33,15 @@ SECTIONS = {
 _NUMBERING = re.compile(r"^(?:[一二三四五六七八九十]+[、.．]|[（(][一二三四五六七八九十\d]+[）)]|\d+[、.．])\s*")
 
 
+_OPENINGS = {
+    names: re.compile(
+        r"(?:[一二三四五六七八九十]+[、.．]|[（(][一二三四五六七八九十\d]+[）)]|\d+[、.．])?\s*"
+        rf"(?:{'|'.join(names)})(?:和|及)?[^：:。\n]{{0,8}}(?:[：:。]|\n)\s*"
+    )
+    for _, names in LABELS
+}
+
+
 def facts(passages: Sequence[Passage]) -> tuple[tuple[str, str], ...]:
     """(label, text) of every section that the guide has, the text as the guide prints it.
 
@@ -58,11 +67,7 @@ def answering(passages: Sequence[Passage], aspect: str) -> Passage | None:
 
 def _section(passage: Passage, names: tuple[str, ...]) -> str:
     text = passage.text.strip()
-    opening = re.match(
-        r"(?:[一二三四五六七八九十]+[、.．]|[（(][一二三四五六七八九十\d]+[）)]|\d+[、.．])?\s*"
-        rf"(?:{'|'.join(names)})(?:和|及)?[^：:。\n]{{0,8}}(?:[：:。]|\n)\s*",
-        text,
-    )
+    opening = _OPENINGS[names].match(text)
     if opening and opening.end() < len(text):
         return text[opening.end() :]
     headings = (*passage.path, passage.lead)

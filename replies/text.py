@@ -60,7 +60,12 @@ _NO_LETTERS = re.compile("[^0-9A-Za-z\u4e00-\u9fff]")
 
 
 def _lettered(match: re.Match[str]) -> str:
-    return match[0] if unicodedata.category(match[0])[0] in "LN" else ""
+    return _letter(match[0])
+
+
+@lru_cache(maxsize=4096)
+def _letter(character: str) -> str:
+    return character if unicodedata.category(character)[0] in "LN" else ""
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
