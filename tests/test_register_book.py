@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -646,8 +646,9 @@ def test_every_form_comes_back_as_it_went_in() -> None:
 @given(st.builds(Reply, search_record=st.none() | st.from_type(SearchFacts)))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_any_reply_comes_back_as_it_went_in(value: Reply) -> None:
-    if value == value:  # not with NaN, which no reply holds
-        assert codec.load(Reply, codec.dump(value)) == value
+    stored = codec.dump(value)
+    assume("NaN" not in stored)  # no reply holds one, and it equals nothing
+    assert codec.load(Reply, stored) == value
 
 
 def test_fields_of_a_newer_program_are_ignored_and_missing_ones_take_their_default() -> None:
