@@ -43,6 +43,7 @@ _COUNTS_MORE = re.compile(r"个|次|人|户|家|种|批|份|名|米|亩|吨|届|
 _NO_NUMBER_AFTER = frozenset("统同唯单专之逐分")
 # All that NFKC can change; normalising only these runs costs a fifth of normalising the text.
 _FOREIGN = re.compile(r"[^\x00-\x7f\u4e00-\u9fff]+")
+_HALF = re.compile("[\ud800-\udfff]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _PERCENT = re.compile(r"百分之(\d+(?:\.\d+)?)")
 _RUN = re.compile(r"[0-9a-z]+(?:\.[0-9]+)?%?|[㐀-鿿豈-﫿\U00020000-\U0003ffff]+")
@@ -93,7 +94,8 @@ def _simplified(text: str) -> bool:
 
 
 def _compatible(match: re.Match[str]) -> str:
-    return unicodedata.normalize("NFKC", match[0])
+    # Half a character (a lone surrogate) is nothing that could be looked up, and rjieba raises on it.
+    return unicodedata.normalize("NFKC", _HALF.sub("", match[0]))
 
 
 def _number(match: re.Match[str]) -> str:
@@ -162,7 +164,11 @@ def _normalise(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Words of a normalised text in reading order, function words left out."""
-    return [w for w in rjieba.cut(text, True) if w not in STOP_WORDS and w[0].isalnum()]
+    try:
+        cut = rjieba.cut(text, True)
+    except UnicodeEncodeError:  # not normalised after all
+        cut = rjieba.cut(_HALF.sub("", text), True)
+    return [w for w in cut if w not in STOP_WORDS and w[0].isalnum()]
 
 
 def bigrams(text: str) -> list[str]:

@@ -521,6 +521,13 @@ def test_words_that_only_look_like_numbers_or_traditional_characters_stay(text: 
     assert analysis.normalise(text) == text
 
 
+@pytest.mark.parametrize("text", ["\ud800", "低保\ud83d怎么办", "\udfff\ud800低保", "😀\udc80a"])
+def test_half_a_character_is_left_out_and_breaks_nothing(text: str) -> None:
+    assert analysis.words(text) == analysis.words(analysis.normalise(text))
+    assert ("低保" in analysis.question_terms(text).words) == ("低保" in text)
+    analysis.normalise(text).encode()
+
+
 def test_courtesies_and_question_words_are_no_search_terms() -> None:
     terms = analysis.question_terms("您好，请问一下生育津贴怎么领取呢？谢谢")
     assert terms.words == ("生育", "津贴", "领取")
