@@ -33,6 +33,7 @@ from knowledge.index.engines import open_index
 from knowledge.lexicon import Lexicon
 from knowledge.library import Library
 from knowledge.matters import Matters
+from knowledge.model import Organ
 from knowledge.semantic import SemanticIndex, open_model
 from register import privacy
 from register.book import RegisterBook
@@ -47,7 +48,7 @@ from replies.model import OfficeInfo
 log = logging.getLogger(__name__)
 
 # What must not stand in a text that is opened to citizens (domain rule: contacts of an office may, people's may not).
-_GUARDED = frozenset({"id_card", "mobile", "bank_card", "address", "passport"})
+_GUARDED = frozenset({"id_card", "mobile", "bank_card", "address", "passport", "permit"})
 
 _SWEEP_SECONDS = 5.0
 
@@ -77,18 +78,20 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     engine = open_engine(settings.database_url, threads=settings.server.threads + 4)
     migrate(engine)
     seal = load_or_create(settings.register.encryption_key, folder)
-    book = RegisterBook(engine, seal, lease_seconds=settings.register.lease_seconds)
+    contacts = OfficeContacts(settings)
+    book = RegisterBook(engine, seal, lease_seconds=settings.register.lease_seconds, office_contacts=contacts)
     book.verify_seal()
     library = Library(
         engine,
         lambda: open_index(settings.index.engine, folder / "index"),
         originals=folder / "originals",
-        personal_data=guarded_personal_data,
+        personal_data=lambda text: guarded_personal_data(text, contacts()),
         semantic=semantic_stage(settings),
         lexicon=own_lexicon(settings),
         matters=own_matters(settings),
         today=today,
     )
+    contacts.library = library
     office = office_info(settings)
     composer = make_composer(settings)
     context = Context(
@@ -153,9 +156,37 @@ def make_composer(settings: Settings) -> Composer:
     )
 
 
-def guarded_personal_data(text: str) -> list[tuple[str, int, int]]:
+class OfficeContacts:
+    """办公联系方式: the public numbers and addresses of the office and of the organ directory; these are no personal data.
+
+    Asked with every text that is masked, and so remembered until the directory is another one.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """``library`` is set as soon as there is one."""
+        self.library: Library | None = None
+        self._own = frozenset(filter(None, (settings.office.phone, settings.office.address, settings.office.email)))
+        self._looked = False
+        self._of: tuple[tuple[Organ, ...], frozenset[str]] = ((), self._own)
+
+    def __call__(self) -> frozenset[str]:
+        """The contacts of the directory as the library last saw it."""
+        if self.library is None:
+            return self._own
+        organs = self.library.directory()
+        if not organs and not self._looked:  # nobody has asked the library yet
+            self._looked = True
+            organs = self.library.organs()
+        known, contacts = self._of
+        if organs is not known:
+            contacts = self._own | frozenset(filter(None, (c for o in organs for c in (o.phone, o.address))))
+            self._of = (organs, contacts)
+        return contacts
+
+
+def guarded_personal_data(text: str, contacts: frozenset[str] = frozenset()) -> list[tuple[str, int, int]]:
     """Personal data that may not stand in a text to be published; the library's guard at the door."""
-    return [(d.kind, d.start, d.end) for d in privacy.find(text) if d.kind in _GUARDED]
+    return [(d.kind, d.start, d.end) for d in privacy.find(text, office_contacts=contacts) if d.kind in _GUARDED]
 
 
 def office_info(settings: Settings) -> OfficeInfo:

@@ -140,15 +140,16 @@ class RegisterBook:
         *,
         clock: Callable[[], datetime] = now_beijing,
         lease_seconds: float = 10,
-        office_contacts: frozenset[str] = frozenset(),
+        office_contacts: frozenset[str] | Callable[[], frozenset[str]] = frozenset(),
     ) -> None:
-        """``office_contacts`` are published numbers and addresses that masking leaves alone (条例 art. 20(2))."""
+        """``office_contacts`` are published numbers and addresses that masking leaves alone (条例 art. 20(2)): a set, or
+        what tells them at the moment."""
         self._reader = engine
         self._writer = engine.execution_options(sqlite_begin="IMMEDIATE")
         self._seal = seal
         self._clock = clock
         self._lease = round(lease_seconds * 1_000_000)
-        self._contacts = office_contacts
+        self._contacts = office_contacts if callable(office_contacts) else lambda: office_contacts
         insert_new = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         self._queue = (
             insert_new(outbound).on_conflict_do_nothing(index_elements=["channel", "key"]).returning(outbound.c.id)
@@ -674,12 +675,13 @@ class RegisterBook:
     # ---- personal data ---------------------------------------------------------------------------------------
 
     def _masked(self, text: str) -> str:
-        return privacy.mask(_storable(text), office_contacts=self._contacts)
+        return privacy.mask(_storable(text), office_contacts=self._contacts())
 
     def _stored_reply(self, reply: Reply) -> str:
         text = codec.dump(reply)
         repeated = reply.search_record.query if reply.search_record else ""
-        if privacy.find(reply.text) or privacy.find(repeated) or privacy.find(reply.more):
+        contacts = self._contacts()
+        if any(privacy.find(part, office_contacts=contacts) for part in (reply.text, repeated, reply.more)):
             return self._seal.close(text)
         return text
 
@@ -695,7 +697,7 @@ class RegisterBook:
         public = {text[datum.start : datum.end] for text in published for datum in privacy.find(text)}
         if reply.organ:
             public |= {reply.organ.phone, reply.organ.address}
-        contacts = self._contacts | public
+        contacts = self._contacts() | public
 
         def mask(text: str) -> str:
             return privacy.mask(text, office_contacts=contacts)

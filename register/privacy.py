@@ -668,6 +668,7 @@ _FOLLOWS_NAME = tuple(FOLLOWS_NAME)
 
 # ---- published contacts of offices ---------------------------------------------------------------------------
 
+_DOOR = re.compile("[0-9]|[栋幢座室户组]|单元|号楼|家属|小区")
 _NUMBER_KINDS = frozenset({DatumKind.MOBILE, DatumKind.LANDLINE, DatumKind.QQ, DatumKind.BANK_CARD})
 _NOT_DIGITS = re.compile("[^0-9]")
 
@@ -694,5 +695,6 @@ def _is_known(datum: PersonalDatum, view: str, known: tuple[Iterable[str], tuple
         digits = _NOT_DIGITS.sub("", re.split("转|ext", value)[0])
         return digits in numbers or digits.removeprefix("86") in numbers
     if datum.kind is DatumKind.ADDRESS:
-        return any(value in text or text in value for text in texts)
+        # What stands beside the office's address must not be somebody's door: 「…禾丰路1号家属院2栋402室」 is no office.
+        return any(value in text or (text in value and not _DOOR.search(value.replace(text, "", 1))) for text in texts)
     return value in texts

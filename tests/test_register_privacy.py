@@ -121,6 +121,14 @@ def test_office_contacts_are_left_in_whatever_spelling() -> None:
     assert [text[d.start : d.end] for d in find(text, office_contacts=contacts)] == ["0999-5550102"]
 
 
+def test_somebodys_door_beside_the_office_is_masked() -> None:
+    contacts = frozenset({"青禾县禾丰路1号县政府大楼"})
+    text = "窗口在青禾县禾丰路1号县政府大楼；我家住青禾县禾丰路1号县政府大楼家属院2栋1单元402室"
+    kept = mask(text, office_contacts=contacts)
+    assert "窗口在青禾县禾丰路1号县政府大楼；" in kept
+    assert "402" not in kept
+
+
 def test_for_publication_nothing_of_a_datum_is_left() -> None:
     text = "申请人：张三，身份证11010519491231002X，手机13800138000，家住代县阳明镇李家村3组12号"
     assert mask(text, publish=True) == "申请人：****，身份证****，手机****，家住****"
