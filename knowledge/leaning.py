@@ -8,6 +8,7 @@ speaks for the classes whose sayings hold it more often than those of others do 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ from knowledge.matters import MatterClass, Matters
 _WEIGHT = (0.0, 0.3, 1.0, 0.7, 0.5)  # of a run by its length: longer runs repeat what their pairs have said
 _DOUBT = 0.1  # smoothing: what a class is thought to hold of a run that none of its sayings has
 _SIZE = 0.5  # how far a class with many sayings is held against it
+# Whom and how one asks says nothing of the matter.
+_ASKING = re.compile(
+    r"怎么办理?|怎么|咋|怎样|如何|什么|啥|哪里|哪儿|在哪|去哪|找谁|归谁|谁管|哪个|多少|几个|能不能|可不可以|可以|请问|谢谢|"
+    r"你好|您好|办理|申请|政府|部门|单位|我们|你们|有没有|是不是|要不要|一下"
+)
 _MOST_WORDS = 40  # a group of more alternatives is a list of general words
 
 
@@ -34,7 +40,8 @@ class Leaning:
 
     def of(self, text: str) -> NDArray[np.float32]:
         """How much a normalised text leans to each class, ``(C,)``; 0 says nothing, 2 and more over all others a lot."""
-        rows = [row for run in set(_runs(text)) if (row := self.runs.get(run)) is not None]
+        runs = {run for stretch in _ASKING.split(text) for run in _runs(stretch)}
+        rows = [row for run in runs if (row := self.runs.get(run)) is not None]
         leans: NDArray[np.float32] = self.odds[rows].sum(0, dtype=np.float32)
         return leans
 

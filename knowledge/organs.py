@@ -66,8 +66,13 @@ def owners(known: Matters, organs: Sequence[Organ]) -> dict[str, tuple[int, ...]
 def _owners(parts: Iterable[str], organs: Sequence[Organ]) -> tuple[int, ...]:
     """The organs known by the most telling part of a name: its full name before its aliases."""
     for part in parts:
-        by_name = tuple(n for n, organ in enumerate(organs) if part in organ.name or part in organ.short_name)
-        found = by_name or tuple(n for n, organ in enumerate(organs) if any(part in alias for alias in organ.aliases))
+        known = part.split("|")
+        by_name = tuple(
+            n for n, o in enumerate(organs) if any(name in o.name or name in o.short_name for name in known)
+        )
+        found = by_name or tuple(
+            n for n, o in enumerate(organs) if any(name in alias for alias in o.aliases for name in known)
+        )
         if found:
             return found
     return ()
