@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +17,11 @@ from bot.cli import main
 from bot.config import Settings
 from bot.errors import ConfigError
 from knowledge import lexicon, tables
+from knowledge.analysis import normalise
 from knowledge.answered import ApprovedAnswer, Bank, NoSuchAnswer
 from knowledge.errors import UnknownDocument
 from knowledge.index import Frequencies
-from knowledge.lexicon import BadLexicon, Lexicon
+from knowledge.lexicon import BadLexicon, Lexicon, Spoken
 from knowledge.model import Filters, Organ, Question
 from knowledge.pinyin import to_characters
 from knowledge.topics import known_fields
@@ -52,13 +55,45 @@ def vocabulary() -> Vocabulary:
 # --- the dictionary --------------------------------------------------------------------------------------------------
 
 
-def test_the_shipped_dictionary_has_six_hundred_entries_over_all_fields() -> None:
-    import tomllib
-
+def test_the_shipped_dictionary_has_seventeen_hundred_entries_over_all_fields() -> None:
     sections = tomllib.loads(lexicon.SHIPPED.read_text("utf-8"))
-    assert sum(len(entries) for entries in sections.values()) >= 600
+    assert sum(len(entries) for entries in sections.values()) >= 1700
+    assert lexicon.shipped().sayings >= 6500
     assert set(known_fields()[:26]) <= set(sections)
     assert all(len(sections[field]) >= 15 for field in known_fields()[:26])
+
+
+def test_no_entry_and_no_saying_of_the_shipped_dictionary_stands_twice() -> None:
+    sections = tomllib.loads(lexicon.SHIPPED.read_text("utf-8"))
+    official = Counter(words for entries in sections.values() for words in entries)
+    assert [words for words, times in official.items() if times > 1] == []
+    lines = [(words, sayings) for entries in sections.values() for words, sayings in entries.items()]
+    assert [words for words, sayings in lines if len(set(map(normalise, sayings))) < len(sayings)] == []
+
+
+def test_no_saying_of_the_shipped_dictionary_is_the_official_word_of_another_matter() -> None:
+    entries = lexicon.shipped().entries
+    official = set(map(normalise, entries))
+    assert [saying for sayings in entries.values() for saying in sayings if normalise(saying) in official] == []
+
+
+def test_a_saying_with_two_meanings_brings_both_and_none_brings_three() -> None:
+    words = Lexicon({"公租房配租": ("摇号",), "民办学校招生": ("摇号",)})
+    assert words.spoken("摇号了")[0].official == ("公租房配租", "民办学校招生")
+    meant = Counter(normalise(saying) for sayings in lexicon.shipped().entries.values() for saying in sayings)
+    assert [saying for saying, times in meant.items() if times > 2] == []
+
+
+def test_the_shipped_file_is_read_the_same_by_a_toml_reader(tmp_path: Path) -> None:
+    text = lexicon.SHIPPED.read_text("utf-8")
+    copied = tmp_path / "copied.toml"
+    copied.write_text(text.replace('" = [', '"=['), "utf-8")  # no plain line is left
+    assert lexicon.read_entries(copied) == lexicon.read_entries(lexicon.SHIPPED)
+
+
+def test_a_saying_at_the_end_of_the_text_ends_where_the_text_ends() -> None:
+    words = Lexicon({"惠农补贴": ("一卡通", "一卡通丢了怎么办")})
+    assert words.spoken("打一卡通") == [Spoken(1, 4, ("惠农补贴",))]
 
 
 def test_the_longest_saying_wins_and_none_stands_inside_another() -> None:
@@ -85,6 +120,9 @@ def test_an_own_dictionary_adds_replaces_and_removes(tmp_path: Path) -> None:
         ('"补缴" = ["补交"\n"低保" = []\n', "line 2"),
         ('"补缴" = ["补缴"]\n', "line 1"),
         ('"补" = ["补交"]\n', "line 1"),
+        ('["社会保险"]\n"补缴" = ["补交", "补缴"]\n', "line 2"),
+        ('["社会保险"]\n"补缴" = ["补交"]\n"补缴" = ["补钱"]\n', "line 3"),
+        ('"补缴" = ["补\\n交"]\n', "line 1"),
     ],
 )
 def test_a_broken_dictionary_is_refused_with_its_line(tmp_path: Path, text: str, told: str) -> None:
