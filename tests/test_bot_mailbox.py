@@ -276,6 +276,64 @@ def test_two_offices_that_write_to_each_other_fall_silent(demo_settings: Setting
             opened.house.close()
 
 
+def answering_machine(office: Office, headers: str, subject: str, text: str, turns: int = 20) -> int:
+    """A program at a citizen's address that answers each of our letters; how many letters it got."""
+    office.receive(mail("", QUESTIONS[0]))
+    for _ in range(turns):
+        office.mailbox.desk.work()
+        office.outbox.work()
+        letters_sent, office.post.sent = office.post.sent, []
+        if not letters_sent:
+            return office.house.book.outbox_counts()[OutboundState.SENT]
+        for _, letter in letters_sent:
+            office.receive(mail(f"In-Reply-To: {letter['Message-ID']}\r\n{headers}".strip(), text, subject=subject))
+    raise AssertionError("it never ended")
+
+
+@pytest.mark.parametrize(
+    ("headers", "subject", "text", "most"),
+    [
+        ("Auto-Submitted: auto-replied", "Re: 答复", "您好，我不在。", 1),
+        ("X-Autoreply: yes", "答复", "好的", 1),
+        ("", "自动回复：答复：居民医保", "您的邮件我已收到。", 1),
+        ("", "Re: 答复", "我正在休假，11月30日回来，期间无法回复邮件。", 1),
+        (
+            "",
+            "Re: 答复",
+            "居民医保断缴了，再交多久才能报销？",
+            10,
+        ),  # nothing tells that it is a program: the caps end it
+    ],
+)
+def test_an_out_of_office_responder_does_not_become_a_conversation(
+    office: Office, headers: str, subject: str, text: str, most: int
+) -> None:
+    assert answering_machine(office, headers, subject, text) == most
+
+
+def test_a_storm_of_a_thousand_bounces_is_kept_and_brings_no_letter(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # half of the time, and no part of what is tested
+    bounces = [s for s in automatic_mails() if "bounce" in s.name or s.name in ("dsn", "envelope_null")]
+    for n in range(1000):
+        sample = bounces[n % len(bounces)]
+        office.receive(b"X-Number: %d\r\n" % n + sample.raw, sample.envelope)
+    citizen = office.receive(mail("", QUESTIONS[0], sender="li@example.test"))
+    assert office.mailbox.desk.work() == 1001
+    office.outbox.work()
+    counts = office.store.counts()
+    assert (counts[MailState.AUTOMATIC], counts[MailState.ANSWERED]) == (1000, 1)
+    assert [recipient for recipient, _ in office.post.sent] == ["li@example.test"]
+    assert office.state(citizen) is MailState.ANSWERED
+    assert len(office.house.book.log()) == 1, "what programs send is no inquiry"
+
+
+def test_the_corpus_of_automatic_mail_is_wide() -> None:
+    corpus = automatic_mails()
+    assert len({sample.raw for sample in corpus}) >= 60
+
+
 def test_an_answer_to_our_letter_goes_on_with_the_conversation(office: Office) -> None:
     first = office.receive(mail("", "补贴", subject="咨询", message_id="<one@example.test>"))
     office.mailbox.desk.work()
