@@ -25,8 +25,12 @@ _CLEAR = 1.0  # weight of shared bigrams from which a function is named as the r
 _WORD, _HINT = 0.5, 0.15  # weight of a character in a word, and in one that merely points to a class
 _PLACE = 1.6  # strength of a township that is named as a place only
 _OVERLAP = 0.35  # weight of shared bigrams beside words
-_LEANS_AT, _AHEAD_AT = 3.0, 1.2  # how much the vocabulary must lean, and how far ahead of every other organ
-_LEAN, _LEAN_MOST = 0.3, 1.2  # strength for each unit ahead, and at most
+_LEANS_AT, _AHEAD_AT = 4.0, 1.2  # how much the vocabulary must lean, and how far ahead of every other organ
+_LEAN, _LEAN_MOST = 0.3, 0.8  # strength for each unit ahead, and at most: any clear word outweighs it
+# They make a saying complete and tell nothing themselves.
+_ASKING = frozenset(
+    "怎么 怎么办 怎样 咋 什么 有什么 要什么 什么时候 哪 哪里 在哪 去哪 谁 几 多少 多久 几天 能不能 可以 政府 国家".split()
+)
 _MOST_READ = 400  # characters of a question that are looked at: the matter stands in the first lines
 
 
@@ -219,12 +223,12 @@ def _by_words(table: _Directory, text: str) -> tuple[dict[int, float], dict[int,
     for word in places.keys() & table.words.keys():
         for number in table.words[word]:
             said = table.evidence[number]
-            covered = ((1 << len(word)) - 1) << places[word]
+            covered = 0 if word in _ASKING else ((1 << len(word)) - 1) << places[word]
             for part in said.others:
                 best = max((other for other in part if other in places), key=len, default="")
                 if not best:
                     break
-                covered |= ((1 << len(best)) - 1) << places[best]
+                covered |= 0 if best in _ASKING else ((1 << len(best)) - 1) << places[best]
             else:
                 if covered.bit_count() > hits.get(number, 0).bit_count() and not any(w in text for w in said.without):
                     hits[number] = covered
