@@ -51,6 +51,7 @@ from register.inquiry import (
 from replies import guide, preview, triage
 from replies.errors import TemplateMissing
 from replies.kinds import failed
+from replies.labels import quotable
 from replies.model import Contact, Decision, OfficeInfo
 from replies.text import excerpt, printable, size, split_at
 
@@ -283,7 +284,7 @@ class Composer:
         )
 
     def _linked(self, documents: Sequence[PolicyDocument], marks: list[str]) -> tuple[Linked, ...]:
-        return tuple(Linked(_mark(titled(d.title), marks), d.number, self._link(d.url)) for d in documents)
+        return tuple(Linked(_mark(quotable(d.title), marks), d.number, self._link(d.url)) for d in documents)
 
     def _cited(self, hit: Hit, room: int, marks: list[str], figures: bool) -> Cited:
         text = hit.passage.text.strip()
@@ -453,18 +454,13 @@ class Composer:
 def cite(hit: Hit) -> str:
     """出处: 《标题》（文号），二、（四）10，2024年3月1日，有效."""
     document = hit.document
-    title = titled(document.title)
+    title = quotable(document.title)
     head = f"{title}（{document.number}）" if document.number else title
     return "，".join(
         part
         for part in (head, hit.passage.locator.rstrip("、"), _day(document.written_on), document.validity.label)
         if part
     )
-
-
-def titled(title: str) -> str:
-    """A title in 《》; one that holds such marks itself stays as printed."""
-    return title if title.startswith("《") else f"《{title}》"
 
 
 def _mark(text: str, marks: list[str]) -> str:
@@ -502,12 +498,17 @@ def _card(decision: Decision) -> OrganCard | None:
 
 def _searched(record: SearchRecord, marks: list[str]) -> Searched:
     return Searched(
-        terms=tuple(_mark(term, marks) for term in record.terms[:_MOST_TERMS]),
+        terms=tuple(_mark(term, marks) for term in _telling(record.terms)[:_MOST_TERMS]),
         expanded=tuple(_mark(term, marks) for term in record.expanded[:_MOST_TERMS]),
         number=_mark(record.filters.get("number", ""), marks),
         documents=record.scope_documents,
         passages=record.scope_passages,
     )
+
+
+def _telling(terms: Sequence[str]) -> Sequence[str]:
+    """The words searched as a citizen is told them: single characters only where there is nothing longer."""
+    return [term for term in terms if len(term) > 1] or terms
 
 
 def _facts(record: SearchRecord) -> SearchFacts:

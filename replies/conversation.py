@@ -62,6 +62,8 @@ def read(
         screening = (sensitive_words or sensitive.shipped()).screen(plain)
     turn = _understand(plain[:READ_CHARACTERS], conversation, words)
     named = screening.masked if SensitiveAction.MASK in screening.actions and not turn.followup else turn.question
+    if turn.followup and turn.subject:
+        named = turn.subject  # the figure or step that is asked for names no matter
     core = words.core(named) if turn.kind is TurnKind.QUESTION and not turn.number_only else ""
     return replace(turn, raw=text, shown=echo(screening.masked), screening=screening, core=core)
 
@@ -94,8 +96,9 @@ def advance(
     judged = entry or conversation.last_entry
     slots = {name: value for name, value in conversation.slots.items() if not name.startswith("pick.")}
     slots["kind"] = reply.kind.value
-    if turn.subject and not (turn.followup and turn.subject == conversation.subject):
-        slots["base"] = turn.base or turn.subject
+    subject = "" if turn.vagueness is Vagueness.NO_MATTER else turn.subject  # what names no matter cannot be inherited
+    if subject and not (turn.followup and subject == conversation.subject):
+        slots["base"] = turn.base or subject
     pending: tuple[Choice, ...] = ()
     if reply.kind in (ReplyKind.CHOICES, ReplyKind.CLARIFY, ReplyKind.ANSWER):
         pending = reply.choices
@@ -107,9 +110,11 @@ def advance(
         conversation,
         updated_at=now,
         choices=pending,
-        asked_back=asking_back or (reply.kind is ReplyKind.CHOICES and conversation.asked_back),
+        asked_back=asking_back
+        or reply.kind is ReplyKind.UNCLEAR
+        or (reply.kind is ReplyKind.CHOICES and conversation.asked_back),
         question=_pending(conversation, turn) if waits else "",
-        subject=turn.subject or conversation.subject,
+        subject=subject or conversation.subject,
         document=decision.hits[0].document.id if answered and decision.hits else conversation.document,
         more=reply.more,
         last_entry=judged,

@@ -26,6 +26,7 @@ from replies.text import letters
 
 # Documents whose scores differ by less than this share of the first are equally likely; the second for a bare word.
 SAME_SCORE, SAME_SCORE_BARE = 0.03, 0.15
+SAME_SAYING = 1.5  # how far below the first hit an interpretation may score that is quoted beside it
 _ASKED_YEAR = re.compile(r"((?:19|20)\d\d)\s*年?")
 _COUNTY = re.compile(
     r"(?<![一-鿿])(?!我们?|咱们?|你们?|他们?|哪|各|全|本|外|邻|隔壁|别|其他|在|到|去)[一-鿿]{2,3}?(?:县|州|市|区|旗)(?![里上城内级区委长外人])"
@@ -108,6 +109,16 @@ def titled(turn: Turn, finding: Finding, hit: Hit) -> bool:
     return any(family.holds(word, own) for word in words)
 
 
+def relevant(turn: Turn, finding: Finding, hit: Hit) -> bool:
+    """Whether a hit may be offered for a question: its head names the matter, or it holds most of the question's words."""
+    asked = family.content(turn.core)
+    if not asked or titled(turn, finding, hit):
+        return True
+    text = all_text(hit)
+    official = any(family.mostly(word, text) for word in finding.record.expanded)
+    return official or sum(word in text for word in asked) > 0.5 * len(asked)
+
+
 def missing_year(turn: Turn, hit: Hit) -> str:
     """The year that was asked for, where the first hit is bound to other years and to this one it is not."""
     asked = {match.group(1) for match in _ASKED_YEAR.finditer(turn.question)} if not turn.number_only else set()
@@ -177,14 +188,15 @@ def rivals(hits: Sequence[Hit], turn: Turn) -> list[Hit]:
 
 
 def plain(hits: Sequence[Hit]) -> Hit | None:
-    """An interpretation or FAQ among the hits that speaks about the very document quoted first."""
+    """An interpretation or FAQ among the hits that says what the first hit says: of its document, and nearly as likely."""
     first = hits[0].document
     if first.kind not in (DocumentKind.POLICY, DocumentKind.LAW):
         return None
     core = core_title(first.title)
     for hit in hits[1:]:
         about = hit.document.kind in (DocumentKind.INTERPRETATION, DocumentKind.FAQ)
-        if about and len(core) >= 4 and (core in core_title(hit.document.title)):
+        near = hit.score >= hits[0].score - SAME_SAYING
+        if about and near and len(core) >= 4 and core in core_title(hit.document.title):
             return hit
     return None
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import rjieba
 
@@ -25,9 +25,10 @@ FIRST = 5  # hits that are asked for their opinion
 _SPREAD = 0.7  # a hit whose score lies this much below the first one has 1/e of its say
 _NAMED = 5.0  # how rare (idf) the letters of a question have to be together, to name a matter
 _MOSTLY = 0.5  # share (by rarity) of official words that has to be there
-_ALIKE, _ALIKE_SHARE = 4, 0.6  # letters in a row that two matters share, and their share of the shorter name
+_NAME_BONUS = 1.0  # added to a hit's score for an official word of its matter, and again for the whole of its name
+_ALIKE, _ALIKE_SHARE = 4, 0.65  # letters in a row that two matters share, and their share of the shorter name
 _FORM = re.compile(
-    r"(?:办事)?指南|(?:政策)?(?:解读|问答|图解)|(?:暂行|试行)?(?:实施)?(?:管理|审批|审核确认|申领|发放)*"
+    r"(?:办事)?指南|(?:政策)?(?:解读|问答|图解)|(?:暂行|试行|实施|管理|审批|审核确认|申领|发放)*"
     r"(?:办法|细则|规定|规则|条例|方案|意见|措施|要点|预案)|通知|通告|公告|公报|实施|工作|申请|申报|办理|认定|审批|做好|进一步"
     r"|完善|优化|规范|调整|落实|关于|有关|事项|常见问题|解答|（[^）]*）|(?:19|20)\d\d(?:[—-](?:19|20)\d\d)?年?度?(?:[春秋]季)?"
 )
@@ -55,6 +56,15 @@ def leading(hits: Sequence[Hit]) -> Family:
     return Family(of_it, sum(part for part, mine in say if mine) / sum(part for part, _ in say))
 
 
+def apart(hits: Sequence[Hit]) -> list[Hit]:
+    """The best hit of every matter, in the order of the hits."""
+    best: list[Hit] = []
+    for hit in hits:
+        if not any(akin(kept, hit) for kept in best):
+            best.append(hit)
+    return best
+
+
 def akin(one: Hit, other: Hit) -> bool:
     """Whether two hits belong to one matter: one document, matters of one name, or a FAQ item that names the other's."""
     if one.document.id == other.document.id:
@@ -65,10 +75,30 @@ def akin(one: Hit, other: Hit) -> bool:
     return _alike(matter(one.document.title), matter(other.document.title))
 
 
-def named(turn: Turn, finding: Finding, family: Family) -> bool:
+def named_first(turn: Turn, finding: Finding) -> tuple[Hit, ...]:
+    """The hits by score, the scores of those raised whose matter the question names.
+
+    It names a matter by an official word or a short form of it, or by giving the rarer letters of its name.
+    """
+    official = [word for word in finding.record.expanded if not _ORGANS.search(word)]
+    asked = content(turn.core)
+    said = f"{turn.question} {finding.corrected}"
+
+    @cache
+    def worth(name: str) -> float:
+        known = any(mostly(word, name) for word in official) or any(_shortened(word, name) for word in asked)
+        parts = [(_rarity(pair), pair in said) for pair in pairs(name)]
+        whole = sum(weight for weight, _ in parts) or 1.0
+        return float(known) + sum(weight for weight, given in parts if given) / whole
+
+    raised = [replace(hit, score=hit.score + _NAME_BONUS * worth(matter(hit.document.title))) for hit in finding.hits]
+    return tuple(sorted(raised, key=lambda hit: -hit.score))
+
+
+def named(turn: Turn, finding: Finding, family: Family, home: str = "") -> bool:
     """Whether the question names the matter: by rare enough letters, a short form or an official word in a title or head.
 
-    A word that stands everywhere (企业, 申请) names nothing.
+    A word that stands everywhere (企业, 申请) names nothing, nor does ``home``, our own county.
     """
     heads = _above(family)
     if not heads:
@@ -78,8 +108,22 @@ def named(turn: Turn, finding: Finding, family: Family) -> bool:
     if any(mostly(word, heads) for word in finding.record.expanded if not _ORGANS.search(word)):
         return True
     repaired = pairs(finding.corrected)
-    shared = {pair for pair in pairs(turn.subject) | pairs(turn.core) | repaired if pair in heads}
+    shared = {pair for pair in pairs(turn.subject) | pairs(turn.core) | repaired if pair in heads} - pairs(home)
     return bool(shared & (pairs(turn.core) | repaired)) and sum(map(_rarity, shared)) >= _NAMED
+
+
+def titled(turn: Turn, finding: Finding, family: Family) -> bool:
+    """Whether the name of the matter itself, not only a head below it, is what the question names."""
+    names = "\n".join(
+        _heads(hit) if hit.document.kind is DocumentKind.FAQ else matter(hit.document.title)
+        for hit in family.hits[:FIRST]
+    )
+    known = any(_shortened(word, names) for word in content(turn.core))
+    return (
+        known
+        or any(pair in names for pair in pairs(turn.core))
+        or any(mostly(word, names) for word in finding.record.expanded if not _ORGANS.search(word))
+    )
 
 
 def holds(word: str, family: Family) -> bool:

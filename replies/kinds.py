@@ -74,6 +74,8 @@ def choose(turn: Turn, finding: Finding | None, conversation: Conversation, cont
 
     ``finding`` is None exactly where ``turn.needs_search`` is False; a question without a finding becomes ``failed``.
     """
+    if finding is not None and turn.kind is TurnKind.QUESTION and not turn.filters.number:
+        finding = replace(finding, hits=family.named_first(turn, finding))
     decision = _choose(turn, finding, conversation, context)
     if finding is not None:
         finding = _unsaid(turn, finding)
@@ -183,27 +185,31 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     short = len(letters(turn.question)) <= 4
     vague = turn.vagueness is Vagueness.NO_MATTER and (short or sure < context.surer_at)
     ours = evidence.placed(turn, hits, context.office.county)
-    known = ours is True or family.named(turn, finding, leading)
+    known = ours is True or family.named(turn, finding, leading, context.office.county)
     bare = turn.vagueness is Vagueness.BARE_TOPIC
     other = None if bare else evidence.elsewhere(finding, leading, context)
     agreed = known and other is None and turn.vagueness is Vagueness.CLEAR and leading.share >= context.family_share
     at = context.family_at if agreed else context.answer_at if known else context.surer_at
     if ours is False:
         at = _NEVER  # what is asked of one county is not answered with another's
+    if other is not None and known and not family.titled(turn, finding, leading):
+        at = _NEVER  # a heading that happens to hold a word of the question does not outweigh the directory
     if other is not None and not known:
-        # The directory sees another matter, which the first hits at best mention: they are not the answer.
-        at, sure = _NEVER, sure if sure >= context.surer_at else 0.0
+        # The directory sees another matter, which the first hits at best mention: they are neither quoted nor offered.
+        at, sure = _NEVER, 0.0
     if bare and not (known and sure >= context.answer_at) and turn.triage is None and not turn.followup:
         named = labels.distinct([hit for hit in hits if evidence.titled(turn, finding, hit)])
         if len({hit.document.id for hit in named}) > 1 and evidence.differs(named) is None:
-            return _choices(named, "choices.topic", evidence.holder(finding.organs, context, context.organ_at))
+            fitting = evidence.holder(finding.organs, context, context.organ_at)
+            return _choices(named, "choices.topic", fitting)
     if hits and sure >= at and not year and not vague and not _unmade(turn, sure, hits[0], context):
         ordered, replaced = evidence.in_force_first(hits)
         rivals = [] if turn.followup or agreed else evidence.rivals(ordered, turn)
         if len(rivals) > 1:
             return _choices(rivals, "answer.ambiguous")
         rule = "answer.replaced" if replaced else "answer" if sure >= context.answer_at else "answer.family"
-        return _answer(ordered, rule, context, beside=sure < context.surer_at)
+        near = [hit for hit in ordered if evidence.titled(turn, finding, hit)]
+        return _answer(ordered, rule, context, near=near, beside=sure < context.surer_at)
     if _only_abuse(turn) and not (known and sure >= context.choices_at):
         return Decision(kind=ReplyKind.CLARIFY, rule="clarify.calm", variant="calm", missing=Missing.MATTER)
     if turn.triage is not None and (sure < context.choices_at or turn.triage.kind in _GRIEVANCES):
@@ -233,10 +239,12 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     outside = evidence.holder(finding.organs, context, context.organ_sure_at)
     if outside is not None and outside.organ.relation in _OUTSIDE and agreeing is None and not known:
         return _not_held(outside, hits, "not_held.outside")
-    if sure >= context.choices_at:
-        return _choices(labels.distinct(hits), "choices", evidence.holder(finding.organs, context, context.organ_at))
-    if agreeing is not None and sure >= context.choices_at * AGREEING and turn.vagueness is Vagueness.CLEAR:
-        return _choices(labels.distinct(hits), "choices.organ_agrees", agreeing)
+    likely = [hit for hit in hits if evidence.relevant(turn, finding, hit)]
+    if likely and sure >= context.choices_at:
+        fitting = evidence.holder(finding.organs, context, context.organ_at)
+        return _choices(labels.distinct(likely), "choices", fitting)
+    if likely and agreeing is not None and sure >= context.choices_at * AGREEING and turn.vagueness is Vagueness.CLEAR:
+        return _choices(labels.distinct(likely), "choices.organ_agrees", agreeing)
     return _missed(turn, finding, conversation, context)
 
 
@@ -254,6 +262,7 @@ def _only_abuse(turn: Turn) -> bool:
     return len(turn.core) <= _NO_MATTER
 
 
+_WORD = 2  # letters of the shortest word that could be looked up
 _NO_MATTER = 3  # letters that a message may have left besides its abuse
 _GRIEVANCES = (TriageKind.COMPLAINT, TriageKind.CONSUMER, TriageKind.PETITION, TriageKind.DUTY)
 _OUTSIDE = (OrganRelation.VERTICAL, OrganRelation.UTILITY, OrganRelation.OTHER)
@@ -273,7 +282,7 @@ def _missed(turn: Turn, finding: Finding, conversation: Conversation, context: C
         kind=ReplyKind.NOT_FOUND,
         rule="not_found",
         nearest=labels.nearest(hits),
-        related=finding.suggestions[: labels.NEAREST],
+        related=_suggested(finding),
         basis=_BASIS[ReplyKind.NOT_FOUND],
     )
 
@@ -286,9 +295,15 @@ def _unclear(turn: Turn, finding: Finding, conversation: Conversation) -> Decisi
         kind=ReplyKind.UNCLEAR,
         rule="unclear",
         nearest=labels.nearest(finding.hits),
-        related=finding.suggestions[: labels.NEAREST],
+        related=_suggested(finding),
         basis=_BASIS[ReplyKind.UNCLEAR],
     )
+
+
+def _suggested(finding: Finding) -> tuple[str, ...]:
+    """Near titles and questions that are not already among the nearest finds."""
+    shown = {hit.document.title for hit in labels.nearest(finding.hits)}
+    return tuple(text for text in finding.suggestions if text not in shown)[: labels.NEAREST]
 
 
 def _continue(conversation: Conversation) -> Decision:
@@ -356,19 +371,24 @@ def _by_number(turn: Turn, finding: Finding, context: Context) -> Decision:
         rule="number.missed",
         variant="number",
         nearest=labels.nearest(finding.hits),
-        related=finding.suggestions[: labels.NEAREST],
+        related=_suggested(finding),
         basis=_BASIS[ReplyKind.NOT_FOUND],
     )
 
 
-def _answer(hits: Sequence[Hit], rule: str, context: Context, *, beside: bool = False) -> Decision:
-    """``beside`` offers further items of the same matter, for the first one may not be the one that was meant."""
+def _answer(
+    hits: Sequence[Hit], rule: str, context: Context, *, near: Sequence[Hit] = (), beside: bool = False
+) -> Decision:
+    """``beside`` offers further items of the same matter, for the first one may not be the one that was meant.
+
+    ``near`` are the hits of which other documents may be named as related.
+    """
     first = hits[0]
     plain = evidence.plain(hits)
     kin = [hit for hit in family.leading(hits).hits if hit not in (first, plain)] if beside else []
-    choices, targets = labels.offers(kin[: labels.BESIDE])
+    choices, targets = labels.beside(kin)
     shown = {first.document.id, plain.document.id if plain else "", *(hit.document.id for hit in kin)}
-    others = [hit for hit in hits[1:] if hit.document.id not in shown]
+    others = [hit for hit in near if hit.document.id not in shown]
     return Decision(
         kind=ReplyKind.ANSWER,
         rule=rule,
@@ -385,10 +405,14 @@ def _clarify(turn: Turn, finding: Finding) -> Decision:
     likely = labels.distinct(finding.hits)
     if turn.vagueness is Vagueness.NO_MATTER:
         missing = Missing.MATTER
+        # Without any word of a matter the hits are accidental.
+        spoken = len(letters(turn.subject)) >= _WORD
+        choices, targets = labels.matters(family.apart(finding.hits)) if spoken else ((), ())
     else:
+        spoken = True
         missing = evidence.differs(likely) or Missing.ASPECT
-    choices, targets = labels.offers(likely)
-    if not choices:
+        choices, targets = labels.offers(likely)
+    if not choices and spoken:
         choices = tuple(Choice(echo(text), echo(text)) for text in finding.suggestions[: labels.MOST_CHOICES])
         targets = tuple("" for _ in choices)
     return Decision(kind=ReplyKind.CLARIFY, rule="clarify", missing=missing, choices=choices, targets=targets)

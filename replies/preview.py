@@ -219,6 +219,7 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
     miss = finding(fee, [PENSION, _OTHER], 0.1, suggestions=("养老保险缴费档次",))
     held = finding(fee, [PENSION], 0.1, organs=[OrganMatch(_BUREAU, 0.8, ("城乡居民基本养老保险",))])
     theirs = hit("退休人员体检服务指南", "由县人社局安排。", document="d7", lead="体检", score=9.0)
+    waived = hit("青禾县社会救助细则", "重度残疾人的医保费由县财政代缴。", document="d8", score=9.8)
     agreeing = finding(fee, [theirs, PENSION], 0.1, organs=[OrganMatch(_BUREAU, 0.8, ("城乡居民基本养老保险",))])
     outside = finding("个税", [], 0.0, organs=[OrganMatch(_TAX, 0.9, ())])
     return (
@@ -245,7 +246,7 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
         ),
         of("answer 同一事项", fee, finding(fee, [PENSION, _GUIDE, _with_words(PENSION, "按年缴费。", 4), _OTHER], 0.4)),
         of("answer 两个问题", f"{fee}？另外低保怎么申请", finding(fee, [PENSION], 0.9)),
-        of("choices", "创业补贴标准怎么定", finding("补贴标准", [PENSION, _OTHER], 0.4)),
+        of("choices", "重度残疾人由财政代缴哪一档", _unexpanded(finding("代缴", [PENSION, waived, _OTHER], 0.4))),
         of("choices 有单位", "退休人员体检在哪做", agreeing),
         of("choices/one", "量血压在哪", finding("量血压", [_with_words(theirs, "量血压由县人社局安排。")], 0.4)),
         of("choices/again", "7", None, offered),
@@ -279,7 +280,7 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
         of("refer/petition", "我要上访"),
         of("refer/own_record_correct", "我户口本上的名字写错了"),
         of("refer/own_record_query", "我的低保批了没"),
-        of("refer/utility", "我家停水了什么时候来水", finding("停水", [], 0.0)),
+        of("refer/utility", "我家停水了什么时候来水"),
         of("refer/registry", "帮我查一下禾丰公司的股东"),
         of("refer/publication", "县志在哪里能借", finding("县志", [], 0.0)),
         of("refer/duty", "请求县政府查处违法建设"),
@@ -312,6 +313,10 @@ def _with(
 ) -> Hit:
     document = replace(template.document, validity=validity, expires_on=expires_on, effective_on=effective_on)
     return replace(template, document=document)
+
+
+def _unexpanded(found: Finding) -> Finding:
+    return replace(found, record=replace(found.record, expanded=()))
 
 
 def _with_words(template: Hit, text: str, ordinal: int = 1) -> Hit:
