@@ -29,7 +29,29 @@ _LEANS_AT, _AHEAD_AT = 4.0, 1.2  # how much the vocabulary must lean, and how fa
 _LEAN, _LEAN_MOST = 0.3, 0.8  # strength for each unit ahead, and at most: any clear word outweighs it
 # They make a saying complete and tell nothing themselves.
 _ASKING = frozenset(
-    "怎么 怎么办 怎样 咋 什么 有什么 要什么 什么时候 哪 哪里 在哪 去哪 谁 几 多少 多久 几天 能不能 可以 政府 国家".split()
+    [
+        "怎么",
+        "怎么办",
+        "怎样",
+        "咋",
+        "什么",
+        "有什么",
+        "要什么",
+        "什么时候",
+        "哪",
+        "哪里",
+        "在哪",
+        "去哪",
+        "谁",
+        "几",
+        "多少",
+        "多久",
+        "几天",
+        "能不能",
+        "可以",
+        "政府",
+        "国家",
+    ]
 )
 _MOST_READ = 400  # characters of a question that are looked at: the matter stands in the first lines
 
