@@ -25,7 +25,7 @@ FIRST = 5  # hits that are asked for their opinion
 _SPREAD = 0.7  # a hit whose score lies this much below the first one has 1/e of its say
 _NAMED = 5.0  # how rare (idf) the letters of a question have to be together, to name a matter
 _MOSTLY = 0.5  # share (by rarity) of official words that has to be there
-_NAME_BONUS = 1.0  # added to a hit's score for an official word of its matter, and again for the whole of its name
+_NAME_BONUS = 1.0  # added to a hit's score for each way in which its matter is named
 _ALIKE, _ALIKE_SHARE = 4, 0.65  # letters in a row that two matters share, and their share of the shorter name
 _FORM = re.compile(
     r"(?:办事)?指南|(?:政策)?(?:解读|问答|图解)|(?:暂行|试行|实施|管理|审批|审核确认|申领|发放)*"
@@ -78,7 +78,7 @@ def akin(one: Hit, other: Hit) -> bool:
 def named_first(turn: Turn, finding: Finding) -> tuple[Hit, ...]:
     """The hits by score, the scores of those raised whose matter the question names.
 
-    It names a matter by an official word or a short form of it, or by giving the rarer letters of its name.
+    It names a matter by an official word or a short form of it, by its whole name, or by the rarer letters of the name.
     """
     official = [word for word in finding.record.expanded if not _ORGANS.search(word)]
     asked = content(turn.core)
@@ -89,7 +89,8 @@ def named_first(turn: Turn, finding: Finding) -> tuple[Hit, ...]:
         known = any(mostly(word, name) for word in official) or any(_shortened(word, name) for word in asked)
         parts = [(_rarity(pair), pair in said) for pair in pairs(name)]
         whole = sum(weight for weight, _ in parts) or 1.0
-        return float(known) + sum(weight for weight, given in parts if given) / whole
+        wholly = len(name) >= _ALIKE and name in said
+        return known + wholly + sum(weight for weight, given in parts if given) / whole
 
     raised = [replace(hit, score=hit.score + _NAME_BONUS * worth(matter(hit.document.title))) for hit in finding.hits]
     return tuple(sorted(raised, key=lambda hit: -hit.score))
