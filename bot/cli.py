@@ -39,7 +39,7 @@ from bot.channels.wechat_store import WeChatStore
 from bot.config import Settings, load
 from bot.errors import BotError, ConfigError, PortInUse
 from bot.rehearsal import read_dialogs, read_questions, regressions, rehearse
-from knowledge import semantic, training
+from knowledge import lexicon, matters, sayings, semantic, training
 from knowledge.errors import KnowledgeError
 from knowledge.evaluation import evaluate
 from knowledge.lists import BadRow, Stated, read_organs
@@ -687,6 +687,7 @@ def _train(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--texts needs --out FILE.npz")
     started = time.monotonic()
     recipe = training.Recipe(seed=args.seed, dimensions=args.dimensions, threads=args.threads)
+    recipe = replace(recipe, tuning_epochs=args.tuning_epochs or recipe.tuning_epochs)
     pairs = [p for path in args.pairs for p in training.read_pairs(path, args.qrels)]
     if args.library:
         texts = _library_texts(settings)
@@ -700,6 +701,11 @@ def _train(args: argparse.Namespace, settings: Settings) -> int:
         texts = [text for file in files for text in file]
         wanted = {pair.passage for pair in pairs}
         judged = [text for file in files if any(t.id in wanted for t in file) for text in file]
+        for path in args.written:
+            pairs += training.read_written(path, judged)
+        if args.words:
+            added, taught = sayings.taught(lexicon.shipped().entries, matters.shipped(), judged, args.seed)
+            judged, pairs = judged + added, pairs + taught
         base, target = None, args.out
         recipe = replace(recipe, epochs=args.epochs or recipe.epochs)
     if len(texts) < 2:
@@ -713,7 +719,9 @@ def _train(args: argparse.Namespace, settings: Settings) -> int:
                 tasks[what] = bar.add_task(what, total=steps)
             bar.update(tasks[what], completed=step, description=f"{what} {loss:.3f}" if loss else what)
 
-        if base is None:
+        if args.begin is not None:
+            model = training.tuned(semantic.load_model(args.begin), judged, pairs, recipe, report)
+        elif base is None:
             model = training.train(texts, judged, pairs, recipe, report)
         else:
             model = training.train_on(base, texts, pairs, recipe, report)
@@ -945,6 +953,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--pairs", nargs="+", type=Path, metavar="FILE", default=[], help="judged pairs: JSON lines")
     sub.add_argument("--qrels", type=Path, help="judgements in TREC form; --pairs then holds the questions")
+    sub.add_argument(
+        "--written", nargs="+", type=Path, metavar="FILE", default=[], help="questions for named articles: JSON lines"
+    )
+    sub.add_argument("--words", action="store_true", help="learn from the lexicon and the list of matters as well")
+    sub.add_argument(
+        "--begin", type=Path, metavar="FILE", help="tune this model (.npz) instead of starting from nothing"
+    )
+    sub.add_argument("--tuning-epochs", type=int)
     sub.add_argument("--library", action="store_true", help="go on with the library's own open passages")
     sub.add_argument("--out", type=Path, metavar="FILE", help="model to write (.npz)")
     sub.add_argument("--epochs", type=int)

@@ -72,7 +72,7 @@ class Recipe:
     tuning_epochs: int = 14
     tuning_batch: int = 128
     tuning_rate: float = 2e-3
-    negatives: int = 6
+    negatives: int = 4
     anchor: float = 3.0
     thinning: float = 0.25  # share of tokens left out while tuning
     threads: int = 2
@@ -110,6 +110,26 @@ def read_pairs(path: Path, qrels: Path | None = None) -> list[Pair]:
         fields = line.split()
         if len(fields) == 4 and fields[0] in texts and fields[3] != "0":
             pairs.append(Pair(texts[fields[0]], fields[2]))
+    return pairs
+
+
+def read_written(path: Path, texts: Iterable[Text]) -> list[Pair]:
+    """Questions written for named articles: JSON lines ``{text, articles}``; an article is the title of a text.
+
+    Only the first article counts: it is the one the question was written for. Articles that are not among the texts
+    are left out.
+    """
+    ids: dict[str, str] = {}
+    for text in texts:
+        ids.setdefault(text.title, text.id)
+    pairs = []
+    for row in _rows(path):
+        try:
+            question, article = row["text"], row["articles"][0]
+        except (KeyError, IndexError) as error:
+            raise BadTrainingData(f"{path}: a line lacks {error}; wanted are text, articles") from None
+        if article in ids:
+            pairs.append(Pair(question, ids[article]))
     return pairs
 
 
