@@ -24,6 +24,7 @@ __all__ = [
     "bare_question",
     "bigrams",
     "normalise",
+    "passage_tokens",
     "question_terms",
     "words",
 ]
@@ -191,6 +192,13 @@ def bigrams(text: str) -> list[str]:
             last = run
         end = match.end()
     return grams
+
+
+@lru_cache(maxsize=1)  # the engine and the semantic stage take in the same passage one after the other
+def passage_tokens(text: str) -> tuple[str, list[str], list[str]]:
+    """Normal form, words and bigrams of a passage. The lists are shared: they must not be changed."""
+    normal = normalise(text)
+    return normal, words(normal), bigrams(normal)
 
 
 def bare_question(text: str) -> str:

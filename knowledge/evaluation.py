@@ -28,7 +28,8 @@ from knowledge.errors import KnowledgeError
 from knowledge.index import IndexedPassage
 from knowledge.index.engines import open_index
 from knowledge.model import DisclosureAttribute, DocumentKind, Passage, PolicyDocument, Question, Stage
-from knowledge.search import Judged, Searcher, SemanticStage, ShelvedPassage
+from knowledge.search import Judged, Searcher, ShelvedPassage
+from knowledge.semantic import SemanticIndex
 
 DEPTH = 100
 
@@ -51,7 +52,7 @@ class Entry:
 Judgements = Mapping[str, Mapping[str, int]]
 """Question id → passage id → grade (above 0 is right)."""
 
-SemanticFactory = Callable[[Sequence[Entry], Sequence[tuple[str, str]]], SemanticStage | None]
+SemanticFactory = Callable[[Sequence[Entry], Sequence[tuple[str, str]]], SemanticIndex | None]
 """Builds a semantic stage over passages, further trained on (question, passage id) pairs where there are any."""
 
 
@@ -370,14 +371,20 @@ class _Build:
 
         def passages() -> Iterator[IndexedPassage]:
             for entry in entries:
-                if self._semantic is not None:
+                if self._semantic is not None and self._pairs:
                     kept.append(entry)
                 yield shelf.add(entry)
 
+        # Vectors that are tuned on questions need all passages first; the shipped ones are looked up along the way.
+        tuned = bool(self._pairs)
+        stage = self._semantic((), ()) if self._semantic is not None and not tuned else None
         index.clear()
-        index.replace(passages())
+        index.replace(passages() if stage is None else stage.along(passages()))
         index.commit("evaluate")
-        stage = self._semantic(kept, self._pairs) if self._semantic is not None else None
+        if stage is not None:
+            stage.commit("evaluate")
+        elif self._semantic is not None and tuned:
+            stage = self._semantic(kept, self._pairs)
         self.has_semantic = stage is not None
         return Searcher(index, shelf, semantic=stage, ranker=self.ranker), shelf.totals()[1]
 

@@ -621,12 +621,11 @@ class Library:
                             gone.append(document.id)
                     else:
                         gone.append(document.id)
-            self._index.replace(entries)
+            self._index.replace(entries if self._semantic is None else self._semantic.along(entries))
             if gone:
                 self._index.remove(gone)
             self._index.commit(str(version))
             if self._semantic is not None:
-                self._semantic.replace((e.id, e.document, e.body) for e in entries)
                 self._semantic.remove(gone)
                 self._semantic.commit(str(version))
             with self._writer.begin() as connection:

@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import re
 import threading
 import time
 from collections import Counter
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 
 from knowledge import analysis
 from knowledge.errors import IndexUnavailable
-from knowledge.index import Candidate
+from knowledge.index import Candidate, IndexedPassage
 
 try:
     import fcntl
@@ -48,7 +49,10 @@ def tokens(text: str) -> list[str]:
 
     A word of two characters is also a bigram; it then counts twice, which is how a word weighs more than a window.
     """
-    return [*analysis.words(text), *analysis.bigrams(text), *[c for c in text if "\u4e00" <= c <= "\u9fff"]]
+    return [*analysis.words(text), *analysis.bigrams(text), *_IDEOGRAPH.findall(text)]
+
+
+_IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
 
 
 def question_tokens(question: str) -> list[str]:
@@ -86,7 +90,12 @@ class SemanticModel:
 
     def passage(self, text: str) -> Bytes:
         """Vector ``(d,)`` of a passage, 127 to the unit; zeros if no token is known."""
-        vector = self._encode(tokens(analysis.normalise(text[:MOST_CHARACTERS])), self.told)
+        if len(text) <= MOST_CHARACTERS:
+            normal, words, bigrams = analysis.passage_tokens(text)
+            found = [*words, *bigrams, *_IDEOGRAPH.findall(normal)]
+        else:
+            found = tokens(analysis.normalise(text[:MOST_CHARACTERS]))
+        vector = self._encode(found, self.told)
         # The largest component of a unit vector of some hundred dimensions is far below 1: use the range.
         packed: Bytes = np.clip(np.rint(vector * SCALE), -127, 127).astype(np.int8)
         return packed
@@ -180,6 +189,8 @@ _MAGIC = b"bianmin semantic 1\n"
 _FILE = "passages.vectors"
 _EXACT = 4096
 """Up to so many passages all are compared exactly."""
+_BLOCK = 32_768
+"""Passages whose signs are compared at once."""
 _PROMISING = 3000
 """So many passages, by the signs of their components, are compared exactly in a larger library."""
 
@@ -196,6 +207,7 @@ class _Held:
     documents: list[str]
     rows: dict[str, int]
     plain: Floats | None  # (n, d) the vectors as unit vectors, kept for a small library
+    lengths: Floats  # (n,) of the vectors
     every: NDArray[np.int64]  # (n,) all rows
 
 
@@ -211,7 +223,7 @@ class SemanticIndex:
         self._path = folder / _FILE
         self._model = model
         self._lock = threading.Lock()
-        self._staged: dict[str, list[tuple[str, Bytes]]] = {}
+        self._staged: dict[str, list[tuple[str, bytes]]] = {}
         self._cleared = False
         self._held = self._nothing()
         self._question = lru_cache(maxsize=256)(model.question)
@@ -220,9 +232,20 @@ class SemanticIndex:
 
     def replace(self, passages: Iterable[tuple[str, str, str]]) -> None:
         """Stage passages as (id, document, body): every document that occurs loses its former passages."""
-        fresh: dict[str, list[tuple[str, Bytes]]] = {}
+        fresh: dict[str, list[tuple[str, bytes]]] = {}
         for identity, document, body in passages:
-            fresh.setdefault(document, []).append((identity, self._model.passage(body)))
+            fresh.setdefault(document, []).append((identity, self._model.passage(body).tobytes()))
+        self._staged.update(fresh)
+
+    def along(self, passages: Iterable[IndexedPassage]) -> Iterator[IndexedPassage]:
+        """Stage the passages, as :meth:`replace` does, while an engine takes them in: each is cut into tokens once.
+
+        Nothing is staged before the last one was taken.
+        """
+        fresh: dict[str, list[tuple[str, bytes]]] = {}
+        for passage in passages:
+            yield passage
+            fresh.setdefault(passage.document, []).append((passage.id, self._model.passage(passage.body).tobytes()))
         self._staged.update(fresh)
 
     def remove(self, documents: Sequence[str]) -> None:
@@ -254,7 +277,7 @@ class SemanticIndex:
         fresh = [(i, d, v) for d, found in self._staged.items() for i, v in found]
         width = self._model.dimensions
         vectors = np.concatenate(
-            (held.vectors[kept], np.array([v for _, _, v in fresh], np.int8).reshape(len(fresh), width))
+            (held.vectors[kept], np.frombuffer(b"".join([v for _, _, v in fresh]), np.int8).reshape(len(fresh), width))
         )
         added = signs(vectors[len(vectors) - len(fresh) :], self._model.centre)
         lines = [f"{i}\t{d}" for i, d, keep in zip(held.ids, held.documents, kept.tolist(), strict=True) if keep]
@@ -322,7 +345,7 @@ class SemanticIndex:
             scores = _scores(held.plain, asked)
         else:
             rows = self._promising(held, asked, max(_PROMISING, 4 * limit))
-            scores = cosines(held.vectors.take(rows, axis=0), asked)
+            scores = _scores(held.vectors.take(rows, axis=0).astype(np.float32), asked) / held.lengths[rows]
         best = np.argpartition(-scores, limit - 1)[:limit] if limit < len(rows) else held.every[: len(rows)]
         best = best[np.argsort(-scores[best], kind="stable")]
         return [Candidate(held.ids[r], s) for r, s in zip(rows[best].tolist(), scores[best].tolist(), strict=True)]
@@ -333,8 +356,10 @@ class SemanticIndex:
         rows = np.array([held.rows.get(i, -1) for i in ids], dtype=np.int64)
         if not held.ids:
             return [0.0] * len(ids)
-        units = _units(held.vectors.take(rows, axis=0, mode="clip")) if held.plain is None else held.plain[rows]
-        found = _scores(units, asked)
+        if held.plain is not None:
+            found = _scores(held.plain[rows], asked)
+        else:
+            found = _scores(held.vectors[rows].astype(np.float32), asked) / held.lengths[rows]
         found[rows < 0] = 0.0
         return [float(f) for f in found]
 
@@ -346,11 +371,26 @@ class SemanticIndex:
     def _promising(self, held: _Held, asked: Floats, least: int) -> NDArray[np.int64]:
         """Rows whose signs agree best with the question's, ``least`` of them and those that agree as well."""
         wanted = _packed((asked > self._model.centre)[None, :])[0]
-        differing = np.zeros(len(held.ids), dtype=np.uint16)
-        for column, bits in zip(held.signs, wanted, strict=True):
-            differing += np.bitwise_count(column ^ bits)
-        reached = np.cumsum(np.bincount(differing))
-        return np.flatnonzero(differing <= np.searchsorted(reached, min(least, len(held.ids))))
+        differing: NDArray[Any]
+        # In a byte, 256 signs that all differ count as none: one hopeless passage more is compared, no other one less.
+        differing = np.zeros(len(held.ids), dtype=np.uint8 if len(asked) <= 256 else np.uint16)
+        # In blocks that stay in the processor's cache, into the same memory.
+        apart, count = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.uint8)
+        for begin in range(0, len(differing), _BLOCK):
+            block = differing[begin : begin + _BLOCK]
+            size = len(block)
+            for column, bits in zip(held.signs, wanted, strict=True):
+                np.bitwise_xor(column[begin : begin + _BLOCK], bits, out=apart[:size])
+                block += np.bitwise_count(apart[:size], out=count[:size])
+        # The least distance within which ``least`` passages lie, by halving: a tally of all of them costs more.
+        low, high = 0, len(asked)
+        while low < high:
+            middle = (low + high) // 2
+            if np.count_nonzero(differing <= middle) >= min(least, len(differing)):
+                high = middle
+            else:
+                low = middle + 1
+        return np.flatnonzero(differing <= low)
 
     def _current(self) -> _Held:
         """The newest state of the file; one ``stat`` when nothing has changed."""
@@ -400,7 +440,7 @@ class SemanticIndex:
                 )
                 return self._nothing(key)
             if n == 0:
-                return _Held(key, str(header["stamp"]), *self._empty(), [], [], {}, None, np.arange(0))
+                return self._nothing(key, str(header["stamp"]))
             packed = np.memmap(file, np.uint64, "r", begin, (width // 64, n))
             vectors = np.memmap(file, np.int8, "r", begin + n * width // 8, (n, width))
             file.seek(begin + n * width // 8 + n * width)
@@ -417,6 +457,7 @@ class SemanticIndex:
             documents,
             {i: n for n, i in enumerate(ids)},
             _units(vectors) if n <= _EXACT else None,
+            np.concatenate([_lengths(vectors[b : b + _EXACT].astype(np.float32)) for b in range(0, n, _EXACT)]),
             np.arange(n),
         )
 
@@ -424,8 +465,8 @@ class SemanticIndex:
         width = self._model.dimensions
         return np.zeros((0, width), np.int8), np.zeros((width // 64, 0), np.uint64)
 
-    def _nothing(self, key: tuple[int, int, int] = (0, 0, 0)) -> _Held:
-        return _Held(key, "", *self._empty(), [], [], {}, None, np.arange(0))
+    def _nothing(self, key: tuple[int, int, int] = (0, 0, 0), stamp: str = "") -> _Held:
+        return _Held(key, stamp, *self._empty(), [], [], {}, None, np.zeros(0, np.float32), np.arange(0))
 
 
 def cosines(vectors: Bytes, asked: Floats) -> Floats:
@@ -435,9 +476,14 @@ def cosines(vectors: Bytes, asked: Floats) -> Floats:
 
 def _units(vectors: Bytes) -> Floats:
     plain = vectors.astype(np.float32)
-    lengths = np.sqrt(np.einsum("nd,nd->n", plain, plain))
-    plain /= np.maximum(lengths, 1.0)[:, None]
+    plain /= _lengths(plain)[:, None]
     return plain
+
+
+def _lengths(plain: Floats) -> Floats:
+    """Lengths ``(n,)``, never 0."""
+    lengths: Floats = np.maximum(np.sqrt(np.einsum("nd,nd->n", plain, plain)), 1.0)
+    return lengths
 
 
 def _scores(units: Floats, asked: Floats) -> Floats:

@@ -24,9 +24,9 @@ MOST_TERMS = 64
 
 def tokens_of(passage: IndexedPassage) -> tuple[tuple[str, list[str]], tuple[str, list[str]]]:
     """The two text fields of a passage and their tokens."""
-    text = analysis.normalise(passage.body)
+    _, found_words, found_bigrams = analysis.passage_tokens(passage.body)
     words, bigrams = OPEN_FIELDS if passage.attribute in OPEN else CLOSED_FIELDS
-    return (words, analysis.words(text)), (bigrams, analysis.bigrams(text))
+    return (words, found_words), (bigrams, found_bigrams)
 
 
 def wanted_terms(
