@@ -36,6 +36,9 @@ mail_max_userip_connections = 100
 default_process_limit = 40
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service imap-login {{
   chroot =

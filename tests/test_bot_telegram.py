@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from starlette.applications import Starlette
 from bot import app as app_module
 from bot import reception as reception_module
 from bot.app import House, asgi, build, telegram_of
-from bot.channels import telegram
+from bot.channels import telegram, telegram_outbox
 from bot.channels.telegram_outbox import (
     GIVE_UP_AFTER,
     LONGEST_TEXT,
@@ -90,6 +90,17 @@ def api() -> Iterator[FakeTelegram]:
     fake = FakeTelegram()
     yield fake
     fake.close()
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that failed is tried again soon; how long the real pauses are is tested by itself."""
+
+    def soon(attempts: int, asked_at: datetime | None, now: datetime) -> datetime | None:
+        return now + timedelta(seconds=0.1) if next_try(attempts, asked_at, now) else None
+
+    monkeypatch.setattr(telegram_outbox, "next_try", soon)
+    monkeypatch.setattr(telegram, "_pause", lambda failures: 0.1)
 
 
 def with_bot(settings: Settings, api: FakeTelegram, **changes: Any) -> Settings:

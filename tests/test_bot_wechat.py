@@ -1074,11 +1074,10 @@ def test_a_citizen_is_told_of_progress_with_consent_only(house: House, wechat: F
 
 
 def test_staff_tell_of_progress_by_command(
-    tmp_path: Path, demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(demo_folder, tmp_path / "data")
     for name, value in {
-        "DATA__FOLDER": str(tmp_path / "data"),
+        "DATA__FOLDER": str(tmp_path),
         "WECHAT__TOKEN": TOKEN,
         "WECHAT__APP_ID": APP_ID,
         "WECHAT__PROGRESS_FIELDS": "character_string1=case,phrase2=state",
@@ -1092,15 +1091,11 @@ def test_staff_tell_of_progress_by_command(
     sent = Wire(TOKEN, "", APP_ID, 600).open(*PHONE.plain(text("转人工")), time.time())
     inquiry = inquiry_of(sent, whole.seal, time.time())
     entry, _ = whole.reception.answer(inquiry)
-    whole.close()
     capsys.readouterr()
     assert main(["wechat", "progress", str(entry), "--state", "已受理", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == {"entry": entry, "queued": False}
-    whole = build(load())
     WeChatStore(whole.engine, whole.seal).consent(inquiry.conversation, OPENID, "T-progress", 1, "e", now_beijing())
-    whole.close()
     assert main(["wechat", "progress", str(entry), "--state", "已受理", "--json"]) == 0
-    whole = build(load())
     assert whole.book.queues()[Channel.WECHAT].pending == 1
     assert any(e.kind == "progress_notice" and "已受理" in e.detail for e in whole.book.events(entry))
     assert whole.book.find(entry).deliveries == ()

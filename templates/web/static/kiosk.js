@@ -135,6 +135,7 @@
     offerKeys();
     box().focus({ preventScroll: true });
     board.closest("form").scrollIntoView({ block: "center" });
+    touched();
   };
 
   const pressKey = (sign) => {
