@@ -105,7 +105,7 @@ def placed(turn: Turn, hits: Sequence[Hit], home: str) -> bool | None:
 def titled(turn: Turn, finding: Finding, hit: Hit) -> bool:
     """Whether the words of a bare topic stand in the title or head of a hit."""
     own = Family((hit,), 1.0)
-    words = (*family.content(turn.core), *(word for word in finding.record.expanded if len(word) > 1))
+    words = (*family.telling(turn.core), *(word for word in finding.record.expanded if len(word) > 1))
     return any(family.holds(word, own) for word in words)
 
 

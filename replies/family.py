@@ -139,6 +139,11 @@ def content(core: str) -> tuple[str, ...]:
     return tuple(word for word in rjieba.cut(core) if len(word) > 1 and not _DIGIT.search(word))
 
 
+def telling(core: str) -> tuple[str, ...]:
+    """Those words of :func:`content` that are rare enough to name a matter on their own."""
+    return tuple(word for word in content(core) if sum(map(_rarity, pairs(word))) >= _NAMED)
+
+
 def pairs(text: str) -> set[str]:
     """Every two neighbouring ideographs of ``text``."""
     return {pair for pair in (text[at : at + 2] for at in range(len(text) - 1)) if _HAN.match(pair)}

@@ -20,6 +20,7 @@ from bot.reception import Limits, Reception, StillWorking
 from knowledge.model import Finding, Question
 from register.clock import now_beijing
 from register.inquiry import Channel, EntryStatus, Inquiry, ReplyKind
+from replies.labels import quotable
 
 
 def inquiry(text: str, key: str = "m1", conversation: str = "c1", channel: Channel = Channel.WEB) -> Inquiry:
@@ -35,7 +36,7 @@ def test_an_answer_quotes_its_passage_word_for_word_with_everything_a_citizen_ne
     source = reply.sources[0]
     passages = demo_house.library.open_document(source.document)[1]
     assert any(source.quote in passage.text for passage in passages)
-    assert source.title in reply.text and source.locator in reply.text and "资料截至" in reply.text
+    assert quotable(source.title) in reply.text and source.locator in reply.text and "资料截至" in reply.text
     assert source.url.startswith(f"/p/{source.document}#")
     logged = demo_house.book.find(entry)
     assert logged.status is EntryStatus.SETTLED and logged.reply is not None

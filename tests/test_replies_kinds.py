@@ -267,6 +267,13 @@ def test_the_hotline_of_the_office_replaces_the_general_one() -> None:
     assert "8890" in {contact.phone for contact in decision.contacts}
 
 
+def test_a_referral_stands_without_the_organ_in_the_directory() -> None:
+    ctx = replace(context(), directory=())
+    decision = choose(read("我家又停电了", NEW), None, NEW, ctx)
+    assert (decision.kind, decision.organ) == (ReplyKind.REFER, None)
+    assert {contact.phone for contact in decision.contacts} >= {"95598", "12345"}
+
+
 def test_what_has_nothing_to_do_with_the_question_is_not_offered() -> None:
     bus = hit("优化调整部分城乡公交线路的通告", "205路由白河乡延伸至河湾。", document="b")
     found = finding("x", [bus], 0.4)
