@@ -40,7 +40,8 @@ class Leaning:
 
     def of(self, text: str) -> NDArray[np.float32]:
         """How much a normalised text leans to each class, ``(C,)``; 0 says nothing, 2 and more over all others a lot."""
-        runs = {run for stretch in _ASKING.split(text) for run in _runs(stretch)}
+        # In reading order, so that sums come out alike in every process.
+        runs = dict.fromkeys(run for stretch in _ASKING.split(text) for run in _runs(stretch))
         rows = [row for run in runs if (row := self.runs.get(run)) is not None]
         leans: NDArray[np.float32] = self.odds[rows].sum(0, dtype=np.float32)
         return leans

@@ -242,8 +242,8 @@ def _by_words(table: _Directory, text: str) -> tuple[dict[int, float], dict[int,
         for end in range(start + 1, min(start + table.longest, len(text)) + 1):
             places.setdefault(text[start:end], start)
     hits: dict[int, int] = {}  # evidence → characters covered, as bits
-    for word in places.keys() & table.words.keys():
-        for number in table.words[word]:
+    for word in places:  # in reading order, so that equal finds come out alike in every process
+        for number in table.words.get(word, ()):
             said = table.evidence[number]
             covered = 0 if word in _ASKING else ((1 << len(word)) - 1) << places[word]
             for part in said.others:
@@ -292,7 +292,7 @@ def _by_vocabulary(table: _Directory, known: Matters, text: str) -> tuple[int, f
 def _by_overlap(table: _Directory, text: str) -> dict[int, tuple[float, str]]:
     """Organ → how much of one of its functions the question shares, and that function."""
     shared: dict[int, float] = {}
-    for gram in _bigrams(text):
+    for gram in sorted(_bigrams(text)):
         rarity, duties = table.by_gram.get(gram, (0.0, ()))
         for duty in duties:
             shared[duty] = shared.get(duty, 0.0) + rarity

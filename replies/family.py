@@ -110,7 +110,7 @@ def named(turn: Turn, finding: Finding, family: Family, home: str = "") -> bool:
         return True
     repaired = pairs(finding.corrected)
     shared = {pair for pair in pairs(turn.subject) | pairs(turn.core) | repaired if pair in heads} - pairs(home)
-    return bool(shared & (pairs(turn.core) | repaired)) and sum(map(_rarity, shared)) >= _NAMED
+    return bool(shared & (pairs(turn.core) | repaired)) and sum(map(_rarity, sorted(shared))) >= _NAMED
 
 
 def titled(turn: Turn, finding: Finding, family: Family) -> bool:
@@ -134,6 +134,7 @@ def holds(word: str, family: Family) -> bool:
     return row or mostly(word, heads) or _shortened(word, heads)
 
 
+@lru_cache(maxsize=8192)
 def content(core: str) -> tuple[str, ...]:
     """The words that name a matter: of two characters and more, without figures."""
     return tuple(word for word in rjieba.cut(core) if len(word) > 1 and not _DIGIT.search(word))
@@ -157,7 +158,7 @@ def mostly(words: str, text: str) -> bool:
     """Whether most of some official words stands in a text: 企业首次升规奖励 in 首次升规企业奖励."""
     if len(words) < 2:
         return False
-    parts = [(_rarity(pair), pair in text) for pair in pairs(words)]
+    parts = [(_rarity(pair), pair in text) for pair in sorted(pairs(words))]
     held = sum(weight for weight, here in parts if here)
     return words in text or (len(parts) > 1 and held >= _MOSTLY * sum(weight for weight, _ in parts))
 
@@ -199,4 +200,11 @@ def _asked(faq: Hit, name: str) -> bool:
 
 def _shortened(word: str, heads: str) -> bool:
     """Whether ``word`` is a short form of something in ``heads``: 公交 of 公共交通, 低保 of 最低生活保障."""
-    return bool(_HAN.match(word)) and word not in heads and re.search("[一-鿿]{0,2}".join(word), heads) is not None
+    if not _HAN.match(word) or word in heads:
+        return False
+    at = -1
+    for character in word:  # nearly always one is missing, and no pattern has to be made
+        at = heads.find(character, at + 1)
+        if at < 0:
+            return False
+    return re.search("[一-鿿]{0,2}".join(word), heads) is not None
