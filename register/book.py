@@ -395,6 +395,14 @@ class RegisterBook:
                 if state is OutboundState.GIVEN_UP:
                     _append(connection, row.entry, now, "given_up", _storable(outcome))
 
+    def postpone(self, number: int, until: datetime) -> None:
+        """A claimed thing was not tried after all: it is due again at ``until``, and this was no attempt."""
+        values = {"due_at": to_stored(until), "lease_until": 0, "attempts": outbound.c.attempts - 1}
+        with self._writer.begin() as connection:
+            connection.execute(
+                update(outbound).where(outbound.c.id == number, outbound.c.state == "pending").values(values)
+            )
+
     def outbox_counts(self) -> dict[OutboundState, int]:
         """Number of queued things in each state, for ``/healthz`` and staff."""
         statement = select(outbound.c.state, func.count()).group_by(outbound.c.state)

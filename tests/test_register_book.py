@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.database import migrate, open_engine
 from register import codec
-from register.book import OutboundState, Outgoing, RegisterBook
+from register.book import Contacts, OutboundState, Outgoing, Queue, RegisterBook
 from register.clock import BEIJING, from_stored, now_beijing, to_stored
 from register.errors import AlreadySettled, SealBroken, UnknownEntry
 from register.inquiry import (
@@ -507,6 +507,54 @@ def test_what_is_due_is_claimed_by_one_and_comes_back_when_that_one_dies(book: R
     assert book.claim_due(Channel.WECHAT) == []
     clock.advance(11)
     assert [(o.id, o.attempts) for o in book.claim_due(Channel.WECHAT)] == [(first, 2)]
+
+
+def test_what_was_not_tried_is_due_later_and_was_no_attempt(book: RegisterBook, clock: Clock) -> None:
+    number = book.enqueue(None, Outgoing(Channel.MAILBOX, "a@example.org", "信"))
+    assert number is not None
+    book.claim_due(Channel.MAILBOX)
+    book.postpone(number, NOON + timedelta(minutes=1))
+    assert book.claim_due(Channel.MAILBOX) == []
+    clock.advance(61)
+    assert [o.attempts for o in book.claim_due(Channel.MAILBOX)] == [1]
+
+
+def test_what_waits_is_counted_by_channel(book: RegisterBook) -> None:
+    book.open(inquiry())
+    book.open(inquiry("m2", channel=Channel.WEB))
+    number = book.enqueue(None, Outgoing(Channel.MAILBOX, "a@example.org", "信"))
+    book.enqueue(None, Outgoing(Channel.MAILBOX, "b@example.org", "信", due_at=NOON + timedelta(minutes=5)))
+    later = book.enqueue(None, Outgoing(Channel.WECHAT, "o", "正文"))
+    assert number is not None and later is not None
+    book.record_attempt(later, "refused:45015")
+    found = book.queues()
+    assert found[Channel.WECHAT] == Queue(open=1, given_up=1)
+    assert found[Channel.MAILBOX] == Queue(pending=2, next_due=NOON)
+    assert found[Channel.TELEGRAM] == Queue()
+    book.settle(1, reply(), durations={})
+    assert book.queues()[Channel.WECHAT].open == 0
+
+
+def test_what_passed_with_a_citizen_is_known_for_the_rules_of_a_channel(book: RegisterBook, clock: Clock) -> None:
+    book.open(inquiry())
+    book.open(inquiry("m2", received_at=NOON + timedelta(minutes=1), event="click:低保"))
+    book.open(inquiry("m3", conversation="d" * 32))
+    book.deliver(1, "passive")
+    clock.advance(60)
+    book.deliver(1, "sent")
+    book.deliver(3, "sent")
+    found = book.contacts(Channel.WECHAT, "c" * 32, NOON - timedelta(hours=1))
+    assert found == Contacts(((NOON, ""), (NOON + timedelta(minutes=1), "click")), (NOON + timedelta(minutes=1),))
+    assert book.contacts(Channel.WECHAT, "c" * 32, NOON + timedelta(hours=1)) == Contacts((), ())
+
+
+def test_replies_that_have_not_arrived_are_listed(book: RegisterBook) -> None:
+    for number in (1, 2, 3):
+        book.open(inquiry(f"m{number}"))
+    book.deliver(1, "held:45015")
+    book.deliver(2, "unreachable")
+    book.deliver(2, "sent")
+    assert [entry.entry for entry in book.log(undelivered=True)] == [1]
 
 
 def test_an_attempt_ends_in_sent_in_another_try_or_in_giving_up(book: RegisterBook, clock: Clock) -> None:

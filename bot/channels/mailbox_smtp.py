@@ -188,7 +188,7 @@ def _problems(where: str) -> Iterator[None]:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise MailServerProblem(f"{where}: {reason}; check that the server can be reached") from error
     except (ValueError, UnicodeError) as error:  # an address that cannot be written
-        raise MailServerProblem(f"the mail cannot be written: {error}", final=True) from error
+        raise MailServerProblem(f"the mail cannot be written: {privacy.mask(str(error))}", final=True) from error
 
 
 def _is_full(code: int, answer: bytes | str) -> bool:

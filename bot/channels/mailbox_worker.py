@@ -84,6 +84,9 @@ class Book(Protocol):
     def record_attempt(self, number: int, outcome: str, retry_at: datetime | None = None, detail: str = "") -> None:
         """How sending went."""
 
+    def postpone(self, number: int, until: datetime) -> None:
+        """It was not tried."""
+
     def note(self, entry: int, kind: str, text: str) -> None:
         """One line of history."""
 
@@ -306,36 +309,40 @@ class Outbox:
         self._store = store
         self._send = send
         self._clock = clock
-        self._line = Line(clock)
+        self._lines: dict[str, Line] = {}
 
     def work(self, stopped: Callable[[], bool] = lambda: False) -> int:
         """Deal with every letter that is due; how many were tried.
 
         A server that does not answer is left alone for a while: a thousand letters that each wait for its silence to
-        end would keep this thread from reading mail.
+        end would keep this thread from reading mail, and the letters of other accounts from being sent.
         """
         tried = 0
-        while not stopped() and self._line.open:
+        while not stopped():
             claimed = self._book.claim_due(Channel.MAILBOX, limit=1)
             if not claimed:
                 return tried
-            self._deal(claimed[0])
-            tried += 1
+            tried += self._deal(claimed[0])
         return tried
 
-    def _deal(self, item: Outbound) -> None:
+    def _deal(self, item: Outbound) -> bool:
+        """One letter; False when its server is left alone just now."""
         try:
             parcel = codec.load(Parcel, item.payload)
         except ValueError:
             log.error("outbound %d is no letter; it is given up for staff", item.id)
             self._book.record_attempt(item.id, "unreadable")
-            return
+            return True
         account = self._settings.accounts.get(parcel.account)
         if account is None:
             # The account may only be missing from this file: it is kept, and shown by the attempts.
             detail = f"account '{parcel.account}' is not configured"
             self._book.record_attempt(item.id, "no_account", self._next(item.attempts), detail)
-            return
+            return True
+        line = self._lines.setdefault(parcel.account, Line(self._clock))
+        if not line.open:
+            self._book.postpone(item.id, line.opens_at)
+            return False
         try:
             message = message_of(parcel, account, base64.b64decode(parcel.docx) if parcel.docx else b"")
             self._send(account, item.address, message)
@@ -346,12 +353,13 @@ class Outbox:
             log.warning("letter %d was not delivered: %s", item.id, problem)
             self._book.record_attempt(item.id, outcome, retry_at, str(problem))
             if not problem.server_is_well:
-                self._store.troubled(f"{parcel.account} smtp", str(problem), self._line.down())
-                return
+                self._store.troubled(f"{parcel.account} smtp", str(problem), line.down())
+                return True
         else:
             self._book.record_attempt(item.id, "sent")
-        self._line.up()
+        line.up()
         self._store.troubled(f"{parcel.account} smtp", "")
+        return True
 
     def _next(self, attempts: int) -> datetime | None:
         """When to try again after the ``attempts``-th failure; None to give up for staff."""
@@ -366,24 +374,24 @@ class Line:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._failures = 0
-        self._closed_at = self._opens_at = clock()
+        self._closed_at = self.opens_at = clock()
 
     @property
     def open(self) -> bool:
         """Whether it may be tried now; a clock that was set back does not keep it closed."""
-        return not self._closed_at <= self._clock() < self._opens_at
+        return not self._closed_at <= self._clock() < self.opens_at
 
     def down(self) -> datetime:
         """It failed; when it is tried again."""
         self._closed_at = self._clock()
-        self._opens_at = self._closed_at + min(timedelta(seconds=2 * 2 ** min(self._failures, 8)), _LONGEST_RECONNECT)
+        self.opens_at = self._closed_at + min(timedelta(seconds=2 * 2 ** min(self._failures, 8)), _LONGEST_RECONNECT)
         self._failures += 1
-        return self._opens_at
+        return self.opens_at
 
     def up(self) -> None:
         """It answered."""
         self._failures = 0
-        self._opens_at = self._closed_at
+        self.opens_at = self._closed_at
 
 
 @dataclass(slots=True)
