@@ -28,7 +28,7 @@ from bot.config import Settings
 from bot.database import migrate, open_engine
 from bot.errors import ConfigError
 from bot.reception import Limits, Manner, Reception
-from knowledge import lexicon, matters
+from knowledge import lexicon, matters, store
 from knowledge.index.engines import open_index
 from knowledge.lexicon import Lexicon
 from knowledge.library import Library
@@ -78,7 +78,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     engine = open_engine(settings.database_url, threads=settings.server.threads + 4)
     migrate(engine)
     seal = load_or_create(settings.register.encryption_key, folder)
-    contacts = OfficeContacts(settings)
+    contacts = OfficeContacts(settings, engine)
     book = RegisterBook(engine, seal, lease_seconds=settings.register.lease_seconds, office_contacts=contacts)
     book.verify_seal()
     library = Library(
@@ -162,11 +162,12 @@ class OfficeContacts:
     Asked with every text that is masked, and so remembered until the directory is another one.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, engine: Engine) -> None:
         """``library`` is set as soon as there is one."""
         self.library: Library | None = None
+        self._engine = engine
         self._own = frozenset(filter(None, (settings.office.phone, settings.office.address, settings.office.email)))
-        self._looked = False
+        self._at_first: tuple[Organ, ...] | None = None
         self._of: tuple[tuple[Organ, ...], frozenset[str]] = ((), self._own)
 
     def __call__(self) -> frozenset[str]:
@@ -174,9 +175,11 @@ class OfficeContacts:
         if self.library is None:
             return self._own
         organs = self.library.directory()
-        if not organs and not self._looked:  # nobody has asked the library yet
-            self._looked = True
-            organs = self.library.organs()
+        if not organs:  # nobody has asked the library yet, and it need not be opened to look at the register
+            if self._at_first is None:
+                with self._engine.connect() as connection:
+                    self._at_first = store.read_organs(connection)
+            organs = self._at_first
         known, contacts = self._of
         if organs is not known:
             contacts = self._own | frozenset(filter(None, (c for o in organs for c in (o.phone, o.address))))

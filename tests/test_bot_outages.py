@@ -321,7 +321,7 @@ def test_a_citizens_full_mailbox_is_tried_again_and_is_no_fault_of_the_server(
     entry = office.house.book.log()[0]
     assert {d.outcome for d in entry.deliveries} == {f"refused:{answer[:3]}"}
     _, state, text = office.health(monkeypatch)
-    assert (state["outbound_waiting"], state["given_up"]) == (1, 0)
+    assert (state["state"], state["outbound_waiting"], state["given_up"]) == ("ok", 1, 0)
     assert "wang1" not in text
     office.smtp.said = {}
     other = office.write()

@@ -7,6 +7,7 @@ between the server's yes and our record of it, the second copy bears the same id
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 from collections.abc import Iterator
@@ -181,6 +182,7 @@ def _problems(where: str) -> Iterator[None]:
             f"{where}: {error.smtp_code} {_said(error.smtp_error)}",
             final=final,
             code=error.smtp_code,
+            server_is_well=_OF_MAILBOX.search(_said(error.smtp_error)) is not None,
         ) from error
     except ssl.SSLError as error:
         raise mailbox_tls.named(where, "smtp", error) from error
@@ -189,6 +191,9 @@ def _problems(where: str) -> Iterator[None]:
         raise MailServerProblem(f"{where}: {reason}; check that the server can be reached") from error
     except (ValueError, UnicodeError) as error:  # an address that cannot be written
         raise MailServerProblem(f"the mail cannot be written: {privacy.mask(str(error))}", final=True) from error
+
+
+_OF_MAILBOX = re.compile(r"\b[45]\.2\.\d")  # RFC 3463: the trouble is the recipient's mailbox, not the server
 
 
 def _is_full(code: int, answer: bytes | str) -> bool:
