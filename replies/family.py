@@ -33,7 +33,7 @@ _FORM = re.compile(
     r"|完善|优化|规范|调整|落实|关于|有关|事项|常见问题|解答|（[^）]*）|(?:19|20)\d\d(?:[—-](?:19|20)\d\d)?年?度?(?:[春秋]季)?"
 )
 _PLACE = re.compile(r"^[一-鿿]{2,6}?(?:自治)?(?:省|州|市|县|区|旗)(?=\d|[一-鿿]{3})")
-_ORGANS = re.compile(r"[一-鿿]{2,20}?(?:人民政府办公室|人民政府|委员会|联合会|管理局|总局|[^规分格]局)")
+_ORGANS = re.compile(r"[一-鿿]{0,20}?(?:人民政府办公室|人民政府|委员会|联合会|管理局|总局|[^规分格]局)")
 _HAN = re.compile(r"^[一-鿿]{2,4}$")
 _DIGIT = re.compile(r"\d")
 
@@ -114,17 +114,13 @@ def named(turn: Turn, finding: Finding, family: Family, home: str = "") -> bool:
 
 
 def titled(turn: Turn, finding: Finding, family: Family) -> bool:
-    """Whether the name of the matter itself, not only a head below it, is what the question names."""
+    """Whether the question as typed names the matter itself, not only a head below it."""
     names = "\n".join(
         _heads(hit) if hit.document.kind is DocumentKind.FAQ else matter(hit.document.title)
         for hit in family.hits[:FIRST]
     )
-    known = any(_shortened(word, names) for word in content(turn.core))
-    return (
-        known
-        or any(pair in names for pair in pairs(turn.core))
-        or any(mostly(word, names) for word in finding.record.expanded if not _ORGANS.search(word))
-    )
+    typed = pairs(turn.core) | pairs(finding.corrected)
+    return any(pair in names for pair in typed) or any(_shortened(word, names) for word in content(turn.core))
 
 
 def holds(word: str, family: Family) -> bool:

@@ -212,7 +212,7 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
         return _answer(ordered, rule, context, near=near, beside=sure < context.surer_at)
     if _only_abuse(turn) and not (known and sure >= context.choices_at):
         return Decision(kind=ReplyKind.CLARIFY, rule="clarify.calm", variant="calm", missing=Missing.MATTER)
-    if turn.triage is not None and (sure < context.choices_at or turn.triage.kind in _GRIEVANCES):
+    if turn.triage is not None and (sure < context.choices_at or turn.triage.kind in _ELSEWHERE):
         return _refer(turn.triage, finding, context)
     if turn.wants_creation:
         return Decision(
@@ -264,7 +264,14 @@ def _only_abuse(turn: Turn) -> bool:
 
 _WORD = 2  # letters of the shortest word that could be looked up
 _NO_MATTER = 3  # letters that a message may have left besides its abuse
-_GRIEVANCES = (TriageKind.COMPLAINT, TriageKind.CONSUMER, TriageKind.PETITION, TriageKind.DUTY)
+# Where these belong is a better reply than choices.
+_ELSEWHERE = (
+    TriageKind.COMPLAINT,
+    TriageKind.CONSUMER,
+    TriageKind.PETITION,
+    TriageKind.DUTY,
+    TriageKind.PUBLICATION,
+)
 _OUTSIDE = (OrganRelation.VERTICAL, OrganRelation.UTILITY, OrganRelation.OTHER)
 
 
