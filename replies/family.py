@@ -87,7 +87,7 @@ def named_first(turn: Turn, finding: Finding) -> tuple[Hit, ...]:
     @cache
     def worth(name: str) -> float:
         known = any(mostly(word, name) for word in official) or any(_shortened(word, name) for word in asked)
-        parts = [(_rarity(pair), pair in said) for pair in pairs(name)]
+        parts = [(rarity, pair in said) for pair, rarity in _weighed(name)]
         whole = sum(weight for weight, _ in parts) or 1.0
         wholly = len(name) >= _ALIKE and name in said
         return known + wholly + sum(weight for weight, given in parts if given) / whole
@@ -136,14 +136,22 @@ def content(core: str) -> tuple[str, ...]:
     return tuple(word for word in rjieba.cut(core) if len(word) > 1 and not _DIGIT.search(word))
 
 
+@lru_cache(maxsize=1024)
 def telling(core: str) -> tuple[str, ...]:
     """Those words of :func:`content` that are rare enough to name a matter on their own."""
-    return tuple(word for word in content(core) if sum(map(_rarity, pairs(word))) >= _NAMED)
+    return tuple(word for word in content(core) if sum(rarity for _, rarity in _weighed(word)) >= _NAMED)
 
 
-def pairs(text: str) -> set[str]:
+@lru_cache(maxsize=4096)
+def pairs(text: str) -> frozenset[str]:
     """Every two neighbouring ideographs of ``text``."""
-    return {pair for pair in (text[at : at + 2] for at in range(len(text) - 1)) if _HAN.match(pair)}
+    return frozenset(pair for pair in (text[at : at + 2] for at in range(len(text) - 1)) if _HAN.match(pair))
+
+
+@lru_cache(maxsize=4096)
+def _weighed(text: str) -> tuple[tuple[str, float], ...]:
+    """The pairs of ``text`` with their rarity, in one order, so that sums come out alike in every process."""
+    return tuple((pair, _rarity(pair)) for pair in sorted(pairs(text)))
 
 
 def _above(family: Family) -> str:
@@ -154,9 +162,11 @@ def mostly(words: str, text: str) -> bool:
     """Whether most of some official words stands in a text: 企业首次升规奖励 in 首次升规企业奖励."""
     if len(words) < 2:
         return False
-    parts = [(_rarity(pair), pair in text) for pair in sorted(pairs(words))]
-    held = sum(weight for weight, here in parts if here)
-    return words in text or (len(parts) > 1 and held >= _MOSTLY * sum(weight for weight, _ in parts))
+    if words in text:
+        return True
+    parts = _weighed(words)
+    held = sum([rarity for pair, rarity in parts if pair in text])
+    return len(parts) > 1 and held >= _MOSTLY * sum([rarity for _, rarity in parts])
 
 
 @lru_cache(maxsize=8192)
