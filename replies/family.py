@@ -26,6 +26,8 @@ _SPREAD = 0.7  # a hit whose score lies this much below the first one has 1/e of
 _NAMED = 5.0  # how rare (idf) the letters of a question have to be together, to name a matter
 _MOSTLY = 0.5  # share (by rarity) of official words that has to be there
 _NAME_BONUS = 1.0  # added to a hit's score for each way in which its matter is named
+_GUIDED = ("how", "materials", "place", "phone", "who")  # aspects for which a guide has a section
+_GUIDE_NEAR = 3.0  # how far below the first hit the guide may score
 _ALIKE, _ALIKE_SHARE = 4, 0.65  # letters in a row that two matters share, and their share of the shorter name
 _FORM = re.compile(
     r"(?:办事)?指南|(?:政策)?(?:解读|问答|图解)|(?:暂行|试行|实施|管理|审批|审核确认|申领|发放)*"
@@ -54,6 +56,18 @@ def leading(hits: Sequence[Hit]) -> Family:
     of_it = tuple(hit for hit in hits if akin(first, hit))
     say = [(math.exp((hit.score - first.score) / _SPREAD), hit in of_it) for hit in hits[:FIRST]]
     return Family(of_it, sum(part for part, mine in say if mine) / sum(part for part, _ in say))
+
+
+def guide_first(hits: Sequence[Hit], aspect: str) -> tuple[Hit, ...]:
+    """The hits, a service guide of the same matter first where the question asks what only a guide says in one place."""
+    first = hits[0]
+    if aspect not in _GUIDED or first.document.kind in (DocumentKind.SERVICE_GUIDE, DocumentKind.FAQ):
+        return tuple(hits)
+    for hit in leading(hits).hits:
+        near = hit.score >= first.score - _GUIDE_NEAR
+        if near and hit.document.kind is DocumentKind.SERVICE_GUIDE and not hit.document.validity.lapsed:
+            return (hit, *(other for other in hits if other is not hit))
+    return tuple(hits)
 
 
 def apart(hits: Sequence[Hit]) -> list[Hit]:

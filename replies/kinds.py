@@ -208,6 +208,7 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
         if len(rivals) > 1:
             return _choices(rivals, "answer.ambiguous")
         rule = "answer.replaced" if replaced else "answer" if sure >= context.answer_at else "answer.family"
+        ordered = family.guide_first(ordered, turn.aspect)
         near = [hit for hit in ordered if evidence.titled(turn, finding, hit)]
         return _answer(ordered, rule, context, near=near, beside=sure < context.surer_at)
     if _only_abuse(turn) and not (known and sure >= context.choices_at):

@@ -198,7 +198,16 @@ def test_the_guide_is_opened_only_when_it_is_quoted_first() -> None:
     decision = decide(text, finding(text, [guide, PENSION], 0.9))
     assert decision.guide_wanted == "g"
     assert enrich(decision, guide=(guide.passage,)).guide_wanted == ""
-    assert decide(text, finding(text, [PENSION, guide], 0.9)).guide_wanted == ""
+    amount = "养老保险一年交多少"
+    assert decide(amount, finding(amount, [PENSION, guide], 0.9)).guide_wanted == ""
+
+
+def test_how_and_with_what_is_answered_from_the_guide_of_the_same_matter() -> None:
+    guide = hit("城乡居民基本养老保险办事指南", "身份证。", kind=DocumentKind.SERVICE_GUIDE, document="g", score=9.0)
+    alien = hit("农机购置补贴办事指南", "身份证。", kind=DocumentKind.SERVICE_GUIDE, document="m", score=9.0)
+    for text in ("养老保险怎么办", "养老保险带什么材料"):
+        assert decide(text, finding(text, [PENSION, guide], 0.9)).guide_wanted == "g"
+        assert decide(text, finding(text, [PENSION, alien], 0.9)).guide_wanted == ""
 
 
 def test_a_number_that_is_held_is_answered_with_the_document_from_its_beginning() -> None:
