@@ -16,9 +16,9 @@ from typing import TypeVar
 from knowledge.matters import Matters, Saying
 from knowledge.training import Pair, Text
 
-MATTER_SAYINGS = 6  # of each matter
-WORD_SAYINGS = 4  # of each official word
-REPLACED = 4_000  # clauses in which official words are replaced
+MATTER_SAYINGS = 3  # of each matter
+WORD_SAYINGS = 2  # of each official word
+REPLACED = 2_500  # clauses in which official words are replaced
 _OFTEN = 6  # clauses for one official word
 _CLAUSE = re.compile(r"[。；\n]")
 _PIECE = re.compile(r"[，、,（）《》“”：]")

@@ -39,6 +39,12 @@ def sure(turn: Turn, finding: Finding) -> float:
     return finding.confidence if finding.hits and speaks_of(turn, finding, finding.hits[0]) else 0.0
 
 
+def vouched(finding: Finding, context: Context) -> bool:
+    """Whether the directory gives the matter to the organ that issued the first hit: two witnesses that agree."""
+    match = holder(finding.organs, context, context.organ_at)
+    return match is not None and issued(match.organ, finding.hits[:1])
+
+
 def elsewhere(finding: Finding, leading: Family, context: Context) -> OrganMatch | None:
     """The organ of which the directory says that it handles the matter, where the leading documents are about another.
 

@@ -189,15 +189,22 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     bare = turn.vagueness is Vagueness.BARE_TOPIC
     other = None if bare else evidence.elsewhere(finding, leading, context)
     agreed = known and other is None and turn.vagueness is Vagueness.CLEAR and leading.share >= context.family_share
+    vouched = evidence.vouched(finding, context)
     at = context.family_at if agreed else context.answer_at if known else context.surer_at
+    if vouched and not known:
+        at = (
+            context.answer_at + context.surer_at
+        ) / 2  # the office's directory speaks for it, the question's words do not
     if ours is False:
         at = _NEVER  # what is asked of one county is not answered with another's
     if other is not None and known and not family.titled(turn, finding, leading):
         at = _NEVER  # a heading that happens to hold a word of the question does not outweigh the directory
     if other is not None and not known:
         # The directory sees another matter, which the first hits at best mention: they are neither quoted nor offered.
-        at, sure = _NEVER, 0.0
-    if bare and not (known and sure >= context.answer_at) and turn.triage is None and not turn.followup:
+        # Only a directory that is itself in doubt gives way to a hit that is far surer.
+        gives_way = sure >= FAR_SURER and other.score < context.organ_sure_at
+        at, sure = (context.surer_at, sure) if gives_way else (_NEVER, 0.0)
+    if bare and not (known and sure >= context.surer_at) and turn.triage is None and not turn.followup:
         named = labels.distinct([hit for hit in hits if evidence.titled(turn, finding, hit)])
         if len({hit.document.id for hit in named}) > 1 and evidence.differs(named) is None:
             fitting = evidence.holder(finding.organs, context, context.organ_at)
@@ -241,6 +248,8 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     if outside is not None and outside.organ.relation in _OUTSIDE and agreeing is None and not known:
         return _not_held(outside, hits, "not_held.outside")
     likely = [hit for hit in hits if evidence.relevant(turn, finding, hit)]
+    if not likely and vouched:
+        likely = [hit for hit in hits if evidence.issued(finding.organs[0].organ, (hit,))]
     if likely and sure >= context.choices_at:
         fitting = evidence.holder(finding.organs, context, context.organ_at)
         return _choices(labels.distinct(likely), "choices", fitting)
@@ -263,6 +272,7 @@ def _only_abuse(turn: Turn) -> bool:
     return len(turn.core) <= _NO_MATTER
 
 
+FAR_SURER = 0.85  # confidence that outweighs a directory which sees another matter
 _WORD = 2  # letters of the shortest word that could be looked up
 _NO_MATTER = 3  # letters that a message may have left besides its abuse
 # Where these belong is a better reply than choices.

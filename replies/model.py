@@ -209,7 +209,7 @@ class Context:
     organ_at: float = 0.3  # score from which a function match names an organ
     organ_sure_at: float = 0.6  # score from which an outside organ wins over mere choices
     family_at: float = 0.25  # confidence that is enough where the first hits agree on one matter that is named
-    family_share: float = 0.6  # share of the first hits' say from which they agree
+    family_share: float = 0.45  # share of the first hits' say from which they agree
 
     @property
     def surer_at(self) -> float:
