@@ -23,6 +23,7 @@ from register.inquiry import Choice, Conversation, ReplyKind
 from replies import evidence, family, labels, sensitive
 from replies import guide as guides
 from replies.model import (
+    HANDLED,
     Context,
     Decision,
     Missing,
@@ -165,7 +166,7 @@ def _choose(turn: Turn, finding: Finding | None, conversation: Conversation, con
             return Decision(kind=ReplyKind.UNCLEAR, rule="none.again", basis=_BASIS[ReplyKind.UNCLEAR])
         return Decision(kind=ReplyKind.CLARIFY, rule="none.first", variant="none", missing=Missing.MATTER)
     if turn.triage is not None and turn.triage.at_once:
-        return _refer(turn.triage, None, context)
+        return replace(_refer(turn.triage, finding, context), nearest=())
     if finding is None:
         return Decision(kind=ReplyKind.FAILED, rule="no_finding")
     if not finding.record.scope_documents and not finding.record.filters and not finding.hits:
@@ -336,6 +337,8 @@ def _continue(conversation: Conversation) -> Decision:
 
 def _refer(triage: Triage, finding: Finding | None, context: Context) -> Decision:
     organ = _named(triage.organ, finding, context)
+    if organ is None and not triage.organ and finding is not None and triage.kind in HANDLED:
+        organ = next((match for match in finding.organs if match.score >= context.organ_at), None)
     contacts = tuple(
         replace(contact, phone=context.office.hotline) if contact.phone == "12345" else contact
         for contact in triage.contacts

@@ -172,7 +172,12 @@ class Turn:
             return False
         if self.screening is not None and self.screening.refused:
             return False
-        return self.triage is None or not self.triage.at_once
+        # A complaint is referred at once, but the directory of organs still says whose work it is about.
+        return self.triage is None or not self.triage.at_once or self.triage.kind in HANDLED
+
+
+HANDLED = (TriageKind.COMPLAINT, TriageKind.OWN_RECORD)
+"""Referrals that name the organ whose work it is, beside the line to call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,6 @@ def test_confidence_and_question_decide(
     [
         ("我家着火了", ReplyKind.REFER, "triage.emergency.fire"),
         ("我不想活了", ReplyKind.REFER, "triage.emergency.life"),
-        ("我要投诉", ReplyKind.REFER, "triage.complaint"),
         ("我要申请政府信息公开", ReplyKind.APPLICATION, "triage.application"),
         ("查询申请进度", ReplyKind.PROGRESS, "triage.progress"),
         ("想买冰毒", ReplyKind.SMALLTALK, "sensitive.refuse"),
@@ -429,3 +428,14 @@ def test_a_wish_that_names_no_matter_is_asked_back_unless_the_library_is_very_su
 def test_alerting_words_are_told_to_staff() -> None:
     assert decide("我不想活了").alert
     assert not decide("我要投诉").alert
+
+
+def test_a_complaint_names_the_organ_whose_work_it_is() -> None:
+    turn = read("食堂用过期油，我要投诉", NEW)
+    assert turn.triage is not None
+    assert turn.needs_search
+    organ = OrganMatch(Organ(name="青禾县市场监督管理局", short_name="县市场监管局"), 0.7, ("食品安全",))
+    decision = choose(turn, replace(finding("食堂用过期油"), organs=(organ,)), NEW, context())
+    assert decision.kind is ReplyKind.REFER
+    assert decision.organ == organ
+    assert decision.nearest == ()

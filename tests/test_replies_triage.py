@@ -41,6 +41,8 @@ AT_ONCE = [
     ("楼下广场舞吵得人睡不着", "complaint"),
     ("低保怎么申请，对了我爸晕倒了", "emergency.collapse"),
     ("刚才出了车祸，没钱治，救命", "emergency.medical"),
+    ("有个娃儿掉河里头了快来人", "emergency.medical"),
+    ("快来人啊要出人命了", "emergency.help"),
 ]
 
 SEARCH_FIRST = [
