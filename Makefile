@@ -25,7 +25,7 @@ check: $(STAMP)
 	$(BIN)/mypy -p bot -p desk -p replies -p knowledge -p register
 
 bench: $(STAMP)
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/run.py --write
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
