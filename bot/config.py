@@ -53,7 +53,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     base_url: str = "http://127.0.0.1:8000"
-    threads: int = 16
+    threads: int = 4
     body_limit: int = 65536
     asks_per_minute: int = 30
     trusted_proxies: tuple[str, ...] = ()
