@@ -66,7 +66,7 @@ def deliver(client: httpx.Client, port: int, one: dict[str, object], given_up: t
             if 200 in codes:
                 return attempt
         except httpx.HTTPError:
-            pass
+            pass  # the server has just been killed: Telegram delivers again as well
         time.sleep(0.5)
     return 0
 
