@@ -45,6 +45,11 @@ class Message:
     replies: list[str] = field(default_factory=list)  # contents of passive replies
     acknowledged: int = 0
     rounds: int = 0
+    history: list[tuple[float, str]] = field(default_factory=list)  # what happened when, for --trace
+
+    def saw(self, what: str) -> None:
+        """One line of the history."""
+        self.history.append((time.monotonic(), what))
 
     @property
     def openid(self) -> str:
@@ -55,6 +60,7 @@ class Api(BaseHTTPRequestHandler):
     """stable_token and 客服消息."""
 
     sent: Counter[str] = Counter()
+    moments: list[tuple[float, str]] = []  # when which citizen was sent something
     lock = threading.Lock()
 
     def do_POST(self) -> None:
@@ -62,6 +68,7 @@ class Api(BaseHTTPRequestHandler):
         if "touser" in body:
             with self.lock:
                 self.sent[body["touser"]] += 1
+                self.moments.append((time.monotonic(), body["touser"]))
         raw = json.dumps({"errcode": 0} if "touser" in body else {"access_token": "T", "expires_in": 7200}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(raw)))
@@ -80,7 +87,7 @@ class Server:
         secrets = {"TOKEN": TOKEN, "AES_KEY": AES_KEY, "APP_ID": APP_ID, "APP_SECRET": "secret", "API_BASE": api}
         self.environ = {**os.environ, "BIANMIN_DATA__FOLDER": str(folder), "BIANMIN_SERVER__PORT": str(port)}
         self.environ |= {f"BIANMIN_WECHAT__{name}": value for name, value in secrets.items()}
-        self.outages: list[float] = []
+        self.outages: list[tuple[float, float]] = []
         self.start()
 
     def start(self) -> None:
@@ -93,7 +100,7 @@ class Server:
         killed = time.monotonic()
         self.kill()
         self.start()
-        self.outages.append(time.monotonic() - killed)
+        self.outages.append((killed, time.monotonic()))
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -116,14 +123,18 @@ async def deliver(port: int, message: Message) -> bool:
                 raw = await reader.read()
             finally:
                 writer.close()
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError) as error:
+        message.saw(f"round {message.rounds}: {type(error).__name__}")
         return False
     answer_head, _, answer = raw.partition(b"\r\n\r\n")
     if not answer_head.startswith(b"HTTP/1.1 200") or not answer:
+        message.saw(f"round {message.rounds}: {raw[:12]!r}")
         return False
     if answer == b"success":
+        message.saw(f"round {message.rounds}: success")
         message.acknowledged += 1
     else:
+        message.saw(f"round {message.rounds}: the answer")
         message.replies.append(phone.read(answer.decode(), sealed=True)["Content"])
     return True
 
@@ -185,6 +196,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     later = [message for message in messages if not message.replies and Api.sent[message.openid]]
     entered = {key.partition("-")[0] for key, _ in rows}
     answered = {message.number for message in (*passive, *later)}
+    if args.trace:
+        trace(args.trace, messages, server, answered)
     return {
         "messages": args.messages,
         "kills": args.kills,
@@ -198,8 +211,23 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         "sent_twice": sum(Api.sent[message.openid] > 1 for message in messages),
         "at_once_and_later": sum(bool(Api.sent[message.openid]) for message in passive),
         "second_rounds": sum(message.rounds > 1 for message in messages),
-        "longest_outage_seconds": round(max(server.outages, default=0.0), 1),
+        "longest_outage_seconds": round(max((end - start for start, end in server.outages), default=0.0), 1),
     }
+
+
+def trace(path: Path, messages: list[Message], server: Server, answered: set[int]) -> None:
+    """Write down what happened to each message that was not answered exactly once, moment by moment."""
+    lines = []
+    for message in messages:
+        sent = Api.sent[message.openid]
+        if message.number in answered and sent + bool(message.replies) == 1:
+            continue
+        moments = message.history + [(at, "客服消息") for at, openid in Api.moments if openid == message.openid]
+        for start, end in server.outages:
+            moments += [(start, "-- killed"), (end, "-- up again")]
+        lines.append(f"message {message.number}: sent later {sent}, replies {len(message.replies)}")
+        lines += [f"  {at - moments[0][0]:8.3f} {what}" for at, what in sorted(moments)]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def wait_until_quiet(folder: Path, seconds: float) -> None:
@@ -224,6 +252,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="over which the messages are spread")
     parser.add_argument("--settle", type=float, default=60, help="patience for what is delivered later")
     parser.add_argument("--data", type=Path, help="data folder with the demo county; made afresh when absent")
+    parser.add_argument("--trace", type=Path, help="file for the story of each message not answered exactly once")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -94,8 +94,8 @@ def serve(port: int) -> None:
         def along(self, _: Inquiry, own: str) -> Bundle:
             return Bundle(own)
 
-        def deliver_all(self, *_: object) -> None:
-            return None
+        def hand_over(self, *_: object) -> frozenset[int]:
+            return frozenset()
 
     house = build(load())
     house.library.ensure_index()

@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 DELIVERED = frozenset({"sent", "passive"})
 """Outcomes that mean the citizen has it; everything else is a failed or open delivery."""
 
+_PASSIVE = "passive"
+
 LONGEST_KEY = 400
 
 
@@ -125,6 +127,9 @@ class _Hot:
     queue: Prepared
     exists: Prepared
     conversation: Prepared
+    queued: Prepared
+    unqueue: Prepared
+    deliver: Prepared
 
 
 class RegisterBook:
@@ -179,6 +184,9 @@ class RegisterBook:
             queue=Prepared(self._queue, engine, _QUEUED),
             exists=Prepared(_EXISTS, engine),
             conversation=Prepared(_CONVERSATION, engine),
+            queued=Prepared(_QUEUED_UNDER, engine),
+            unqueue=Prepared(_UNQUEUE, engine),
+            deliver=Prepared(_DELIVER, engine, ("entry", "at", "outcome", "detail")),
         )
 
     # ---- coming in -------------------------------------------------------------------------------------------
@@ -319,14 +327,31 @@ class RegisterBook:
             self._require(connection, entry)
             self._record_delivery(connection, entry, now, outcome, detail)
 
-    def deliver_all(self, entries: Sequence[int], outcome: str) -> None:
-        """投递: log one attempt for each of ``entries``, in one transaction; for a channel that answers many at once."""
+    def hand_over(self, channel: Channel, answers: Sequence[tuple[int, str]]) -> frozenset[int]:
+        """直接交付: log that the answers to (entry, outbox key) go out with the requests that ask for them, "passive".
+
+        Committed before a byte is written, so that a kill afterwards never makes the answer go out by the queue as
+        well: what is queued under the key is thereby done with. Returned are the entries that may not be answered
+        directly, because the queued answer is being sent or was sent; for these nothing is logged. One transaction.
+        """
         now = to_stored(self._clock())
-        kept = _storable(outcome)
-        kind = "delivered" if _arrived(outcome) else "undelivered"
-        with self._writer.begin() as connection:
-            connection.execute(_DELIVER, [{"entry": e, "at": now, "outcome": kept, "detail": ""} for e in entries])
-            connection.execute(_APPEND, [{"entry": e, "at": now, "kind": kind, "detail": kept} for e in entries])
+        hot = self._hot
+        refused = set()
+        with writing(self._reader) as cursor:
+            for entry, key in answers:
+                which = {"of_channel": channel.value, "of_key": _key(key), "now": now}
+                queued = hot.queued.run(cursor, which).fetchone()
+                if queued is not None:
+                    state, outcome = queued
+                    if state == OutboundState.PENDING and hot.unqueue.run(cursor, which).rowcount != 1:
+                        refused.add(entry)  # its lease is held: somebody is sending it just now
+                        continue
+                    if state == OutboundState.SENT and outcome != _PASSIVE:
+                        refused.add(entry)
+                        continue
+                hot.deliver.run(cursor, {"entry": entry, "at": now, "outcome": _PASSIVE, "detail": ""})
+                hot.append.run(cursor, {"entry": entry, "at": now, "kind": "delivered", "detail": _PASSIVE})
+        return frozenset(refused)
 
     def _record_delivery(self, connection: Connection, entry: int, now: int, outcome: str, detail: str) -> None:
         outcome = _storable(outcome)
@@ -804,6 +829,13 @@ _QUEUED = (
 _OPEN_NOW = select(inquiries.c.channel).where(inquiries.c.status == "open", inquiries.c.lease_until > 0)
 _APPEND = insert(events)
 _DELIVER = insert(deliveries)
+_of_queued = and_(outbound.c.channel == bindparam("of_channel"), outbound.c.key == bindparam("of_key"))
+_QUEUED_UNDER = select(outbound.c.state, outbound.c.last_outcome).where(_of_queued)
+_UNQUEUE = (
+    update(outbound)
+    .where(_of_queued, outbound.c.state == "pending", outbound.c.lease_until <= bindparam("now"))
+    .values(state=OutboundState.SENT.value, last_outcome=_PASSIVE, lease_until=0)
+)
 _EXISTS = select(inquiries.c.id).where(_of_entry)
 _REPLY_TO = select(inquiries.c.id, inquiries.c.reply).where(_of_message)
 _CONVERSATION = select(conversations.c.updated_at, conversations.c.state_sealed).where(

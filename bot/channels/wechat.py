@@ -21,7 +21,6 @@ from typing import Protocol
 import anyio
 import anyio.to_thread
 from sqlalchemy import Engine
-from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -29,7 +28,7 @@ from starlette.routing import Route
 from bot.channels.trouble import ChannelState, Trouble
 from bot.channels.wechat_client import WeChatApi
 from bot.channels.wechat_outbox import Book as OutboxBook
-from bot.channels.wechat_outbox import Bundle, Outbox, Reception, rendered
+from bot.channels.wechat_outbox import Bundle, Outbox, Reception, late_key, rendered
 from bot.channels.wechat_store import WeChatStore
 from bot.channels.wechat_topics import Book as TopicsBook
 from bot.channels.wechat_topics import Topics
@@ -66,7 +65,8 @@ class _Work:
     task: asyncio.Task[tuple[int, Bundle]]
     deliveries: int = 0
     postponed: bool = False
-    recorded: bool = False
+    acknowledged: bool = False  # a delivery got the bare ``success``: the answer goes the other way
+    handing: asyncio.Task[bool] | None = None  # see Door._hand_over
 
 
 class Door:
@@ -105,8 +105,8 @@ class Door:
         self._side = anyio.CapacityLimiter(2)  # bookkeeping must not wait behind the answers
         self._clock = clock
         self._running: dict[str, _Work] = {}
-        self._handed_over: list[int] = []
-        self._recording = False
+        self._claims: list[tuple[int, str, asyncio.Future[bool]]] = []
+        self._claiming: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
     @property
@@ -163,17 +163,17 @@ class Door:
             if not work.task.done() or isinstance(work.task.exception(), StillWorking):
                 return await self._later(letter, inquiry, work, started)
             entry, bundle = work.task.result()
+            if not bundle.content:
+                return PlainTextResponse(SUCCESS)
+            now = self._clock()
+            xml = self._wire.seal(text_reply(letter, bundle.content, now), now)
+            if work.acknowledged or not await self._hand_over(work, entry, inquiry, bundle):
+                return PlainTextResponse(SUCCESS)
         except Exception:
             # The register itself could not be written: without a word from us WeChat delivers the message again.
             log.exception("a WeChat message could not be entered in the register")
             return PlainTextResponse("try again\n", 503)
-        if not bundle.content:
-            return PlainTextResponse(SUCCESS)
-        now = self._clock()
-        xml = self._wire.seal(text_reply(letter, bundle.content, now), now)
-        return Response(
-            xml, media_type="application/xml", background=BackgroundTask(self._went_along, work, entry, bundle)
-        )
+        return Response(xml, media_type="application/xml")
 
     def _join(self, letter: Letter, inquiry: Inquiry) -> _Work:
         """The computation of this message, begun if there is none; it outlives the request."""
@@ -210,41 +210,46 @@ class Door:
         work.postponed = True
         last = work.deliveries >= _DELIVERIES or self._clock() - letter.created > 2 * _HANGS_UP_AFTER - 1
         if self._sends or last or letter.silent:
+            work.acknowledged = True
             await anyio.to_thread.run_sync(self._outbox.postpone, inquiry, limiter=self._side)
         else:
             # Silence makes WeChat come again; whatever were sent after it has hung up would be lost.
             await asyncio.sleep(max(started + _HANGS_UP_AFTER + 0.5 - time.monotonic(), 0))
         return PlainTextResponse(SUCCESS)
 
-    async def _went_along(self, work: _Work, entry: int, bundle: Bundle) -> None:
-        """After the reply was sent; three deliveries of one message are one delivery in the register."""
-        if work.recorded:
-            return
-        work.recorded = True
-        try:
-            await self._record(entry, bundle)
-        except Exception:
-            log.exception("the delivery of entry %d could not be recorded", entry)
+    async def _hand_over(self, work: _Work, entry: int, inquiry: Inquiry, bundle: Bundle) -> bool:
+        """Whether the answer may be written to the wire; committed before it is (see the table above).
 
-    async def _record(self, entry: int, bundle: Bundle) -> None:
-        """While one batch is being written the next one gathers: at load many deliveries share a transaction."""
+        The three deliveries of one message share one answer and one line in the register.
+        """
+        if work.handing is None:
+            work.handing = asyncio.create_task(self._claim(entry, inquiry, bundle))
+        return await asyncio.shield(work.handing)
+
+    async def _claim(self, entry: int, inquiry: Inquiry, bundle: Bundle) -> bool:
         if bundle.taken or not bundle.own_included:
-            await anyio.to_thread.run_sync(self._outbox.went_along, entry, bundle, limiter=self._side)
-            return
-        self._handed_over.append(entry)
-        if self._recording:
-            return
-        self._recording = True
-        try:
-            while batch := self._handed_over:
-                self._handed_over = []
-                try:
-                    await anyio.to_thread.run_sync(self._book.deliver_all, batch, "passive", limiter=self._side)
-                except BaseException:
-                    self._handed_over[:0] = batch  # the next message tries again
-                    raise
-        finally:
-            self._recording = False
+            return await anyio.to_thread.run_sync(self._outbox.hand_over, entry, inquiry, bundle, limiter=self._side)
+        allowed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._claims.append((entry, late_key(inquiry), allowed))
+        if self._claiming is None or self._claiming.done():
+            self._claiming = asyncio.create_task(self._claim_all())
+        return await allowed
+
+    async def _claim_all(self) -> None:
+        """While one batch is being written the next one gathers: at load many answers share a transaction."""
+        while batch := self._claims:
+            self._claims = []
+            answers = [(entry, key) for entry, key, _ in batch]
+            try:
+                refused = await anyio.to_thread.run_sync(
+                    self._book.hand_over, Channel.WECHAT, answers, limiter=self._side
+                )
+            except Exception as error:
+                for _, _, allowed in batch:
+                    allowed.set_exception(error)
+                continue
+            for entry, _, allowed in batch:
+                allowed.set_result(entry not in refused)
 
     # ---- going out -------------------------------------------------------------------------------------------
 

@@ -47,8 +47,8 @@ FINAL = frozenset(
 LONGEST_PAUSE = timedelta(minutes=15)
 MOST_TRIES = 24  # about five hours
 
-REDELIVERED_WITHIN = timedelta(seconds=10)
-"""WeChat's second and third delivery follow the first after five and ten seconds."""
+REDELIVERED_WITHIN = timedelta(seconds=16)
+"""WeChat's second and third delivery follow the first after five and ten seconds and wait five more; and a margin."""
 
 _STILL_WORKING = timedelta(seconds=2)
 _LOOK_BACK = 500  # more messages than can be on their way at one moment
@@ -67,8 +67,8 @@ class Book(Protocol):
     def deliver(self, entry: int, outcome: str, detail: str = "") -> None:
         """Log one attempt."""
 
-    def deliver_all(self, entries: Sequence[int], outcome: str) -> None:
-        """Log one attempt for each."""
+    def hand_over(self, channel: Channel, answers: Sequence[tuple[int, str]]) -> frozenset[int]:
+        """Log that answers go out directly; those that must not."""
 
     def enqueue(self, entry: int | None, outgoing: Outgoing) -> int | None:
         """Keep something to be sent."""
@@ -87,6 +87,9 @@ class Book(Protocol):
 
     def reply_to(self, channel: Channel, message_key: str) -> Reply | None:
         """The reply to a message, None while there is none."""
+
+    def entry_of(self, channel: Channel, message_key: str) -> int | None:
+        """The entry of a message."""
 
     def log(self, since: datetime | None = None, channel: Channel | None = None, limit: int = 100) -> list[Entry]:
         """Entries, newest first."""
@@ -123,7 +126,12 @@ class Parcel:
 def late_answer(inquiry: Inquiry, due_at: datetime | None = None) -> Outgoing:
     """迟到的答复: the answer to ``inquiry``, sent as soon as there is one; queued once a message."""
     parcel = Parcel(conversation=inquiry.conversation, inquiry=inquiry)
-    return Outgoing(Channel.WECHAT, inquiry.sender, codec.dump(parcel), due_at, key=f"late:{inquiry.message_key}")
+    return Outgoing(Channel.WECHAT, inquiry.sender, codec.dump(parcel), due_at, key=late_key(inquiry))
+
+
+def late_key(inquiry: Inquiry) -> str:
+    """The key under which the late answer to ``inquiry`` is kept, queued or waiting."""
+    return f"late:{inquiry.message_key}"
 
 
 def staff_words(inquiry: Inquiry, text: str, key: str = "") -> Outgoing:
@@ -189,27 +197,25 @@ class Outbox:
             return
         if self._api is None:
             parcel = Parcel(conversation=inquiry.conversation, inquiry=inquiry)
-            self.keep(parcel, f"late:{inquiry.message_key}")
+            self.keep(parcel, late_key(inquiry))
         else:
             self._book.enqueue(None, late_answer(inquiry, due_at))
 
     def recover(self, started: datetime) -> int:
         """After a start: queue answers that were written but handed to nobody; how many there were.
 
-        A worker that is killed between writing an answer and handing it over is covered by WeChat's redeliveries as
-        long as this server is back in time. Only an entry whose redeliveries all fell into the outage is queued here.
+        They become due when WeChat's own redeliveries are over: one that comes before takes the answer along.
         """
         recovered = 0
         for entry in self._book.log(started - wechat_quota.LONGEST, Channel.WECHAT, limit=_LOOK_BACK):
             if entry.reply is None or entry.deliveries or entry.event in SILENT or not entry.reply.text:
                 continue
-            if started - entry.received_at <= REDELIVERED_WITHIN:
-                continue
             try:
-                self.postpone(self._book.reveal(entry.entry, "bianmin", "deliver the answer after a restart"))
+                inquiry = self._book.reveal(entry.entry, "bianmin", "deliver the answer after a restart")
             except SealBroken as error:
                 log.error("entry %d was answered but cannot be delivered: %s", entry.entry, error)
                 continue
+            self.postpone(inquiry, max(started, entry.received_at + REDELIVERED_WITHIN))
             recovered += 1
         return recovered
 
@@ -242,14 +248,20 @@ class Outbox:
         if parcel.inquiry is None:
             self._send(item, parcel, parcel.text, None)
             return
-        if self._book.reply_to(Channel.WECHAT, parcel.inquiry.message_key) is None:
+        key = parcel.inquiry.message_key
+        entered = self._book.entry_of(Channel.WECHAT, key) is not None
+        if entered and self._book.reply_to(Channel.WECHAT, key) is None:
             self._book.record_attempt(item.id, "waiting", retry_at=self._clock() + _STILL_WORKING)
             return
+        # Acknowledged before it was entered, and then the process died: nobody else knows of this message.
         entry, reply = self._reception.answer(parcel.inquiry)
-        if any(delivery.outcome.partition(":")[0] in DELIVERED for delivery in self._book.find(entry).deliveries):
+        if self._arrived(entry):
             self._book.record_attempt(item.id, "passive")  # a redelivery of the message has taken the answer along
             return
         self._send(item, parcel, rendered(reply, self._reply_bytes), entry)
+
+    def _arrived(self, entry: int) -> bool:
+        return any(delivery.outcome.partition(":")[0] in DELIVERED for delivery in self._book.find(entry).deliveries)
 
     def _send(self, item: Outbound, parcel: Parcel, text: str, entry: int | None) -> None:
         """Hand over to WeChat and record how it went; ``entry`` is set where the outbox row does not know it."""
@@ -324,7 +336,7 @@ class Outbox:
             return Bundle(own, tuple(taken))
         if _fits([*texts, own], self._reply_bytes):
             return Bundle(_joined([*texts, own]), tuple(taken), tuple(answered))
-        self.keep(Parcel(conversation=inquiry.conversation, inquiry=inquiry), f"late:{inquiry.message_key}")
+        self.keep(Parcel(conversation=inquiry.conversation, inquiry=inquiry), late_key(inquiry))
         room = self._reply_bytes - len((_BETWEEN + more).encode())
         content = _joined([fit(_joined(texts), room), more])
         return Bundle(content, tuple(taken), tuple(answered), own_included=False)
@@ -343,15 +355,15 @@ class Outbox:
         title += "\n" if title else ""
         return title + rendered(reply, self._reply_bytes - len(title.encode()))
 
-    def went_along(self, entry: int, bundle: Bundle) -> None:
-        """Record that a callback was answered with ``bundle``."""
-        if bundle.own_included:
-            self._book.deliver(entry, "passive")
-        for inquiry in bundle.answered:
-            earlier, _ = self._reception.answer(inquiry)
-            self._book.deliver(earlier, "passive", "with the citizen's next message")
+    def hand_over(self, entry: int, inquiry: Inquiry, bundle: Bundle) -> bool:
+        """Record that the callback of ``inquiry`` is answered with ``bundle``; False where it must not be."""
+        if bundle.own_included and self._book.hand_over(Channel.WECHAT, [(entry, late_key(inquiry))]):
+            return False
+        for earlier in bundle.answered:
+            self._book.deliver(self._reception.answer(earlier)[0], "passive", "with the citizen's next message")
         if bundle.taken:
             self._store.handed_over(bundle.taken)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
