@@ -417,15 +417,17 @@ def _fitted(searcher: Searcher, queries: Sequence[tuple[str, str]], qrels: Judge
 
 
 def fit_weights(found: Sequence[fitting.Sample], prior: ranking.Weights, *, ridge: float = 10.0) -> ranking.Weights:
-    """Both stages of the ranker, fitted to samples and held near ``prior``."""
+    """Both stages of the ranker, fitted to samples and held near ``prior``; the same weights for every question."""
     cheap = [ranking.FEATURES.index(name) for name in ranking.CHEAP]
     full = cheap + [ranking.FEATURES.index(name) for name in ranking.COSTLY]
-    first = fitting.fit_ranker(found, cheap, ridge=ridge, prior=prior.first)
+    first = fitting.fit_ranker(found, cheap, ridge=ridge, prior=prior.first.base)
     heads = []
     for sample in found:
         head = np.argsort(-(sample.table @ first), kind="stable")[: ranking.FULL]
         heads.append(fitting.Sample(sample.table[head], sample.right[head], sample.group))
-    return ranking.Weights(first, fitting.fit_ranker(heads, full, ridge=ridge, prior=prior.full))
+    return ranking.Weights(
+        ranking.level(first), ranking.level(fitting.fit_ranker(heads, full, ridge=ridge, prior=prior.full.base))
+    )
 
 
 def _trade_off(outcomes: Sequence[tuple[float, float]]) -> tuple[tuple[float, float, float], ...]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import rjieba
@@ -69,6 +70,13 @@ LABELS = {
     "semantic": "语义相近",
     "semantic_worded": "语义相近（问句用词也能找到）",
     "semantic_sure": "语义相近（有十分相近者）",
+    "semantic_place": "语义名次",
+    "semantic_tops": "语义近乎最佳",
+    "semantic_gap": "语义距最佳",
+    "soft_place": "字词名次",
+    "soft_tops": "字词近乎最佳",
+    "soft_gap": "字词距最佳",
+    "both": "字词与语义皆近",
     "expanded": "近义词匹配",
     "named": "点名文件",
     "lapsed": "效力",
@@ -453,7 +461,26 @@ def _measure(readings: Sequence[Asked], passages: Sequence[Prepared], extras: Ex
         meaning = extras.semantic[:, None]
         table[:, :, _AT["semantic_worded"]] = meaning * table[:, :, _AT["cover_bigrams"]].max(0)
         table[:, :, _AT["semantic_sure"]] = meaning * meaning.max()
+        table[:, :, _AT["both"]] = meaning * table[:, :, _AT["soft"]]
+    for name in _LEADERS:
+        values = table[:, :, _AT[name]]
+        behind = values - values.max(0)
+        table[:, :, _AT[f"{name}_place"]] = 1.0 / (_HEAD + _places(values))
+        table[:, :, _AT[f"{name}_tops"]] = np.exp(_STEEP * behind)
+        table[:, :, _AT[f"{name}_gap"]] = behind * behind
     return table
+
+
+_LEADERS = ("semantic", "soft")
+"""Features of which it matters how a candidate stands beside the best of the list."""
+_HEAD = 5.0  # places at the head that hardly differ
+_STEEP = 8.0
+
+
+def _places(values: Floats) -> Places:
+    """Rank of each row within its column, from 0; equal values keep their order."""
+    found: Places = (-values).argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+    return found
 
 
 _FAR = 1e9
@@ -615,12 +642,85 @@ def _costly(asked: Asked, texts: Sequence[str]) -> Floats:
 # --- weights -----------------------------------------------------------------------------------------------------------
 
 
+NATURE = (
+    "bias",
+    "nearest",
+    "ahead",
+    "covered",
+    "covered_five",
+    "document",
+    "trigrams",
+    "title",
+    "heading",
+    "siblings",
+    "length",
+    "run",
+    "agree",
+)
+"""What a question is like, seen from its candidates: on which the weights may depend."""
+_GREATEST = {
+    "nearest": "semantic", "covered": "cover_bigrams", "document": "document", "trigrams": "trigrams", "title": "title",
+    "heading": "heading", "run": "run",
+}  # fmt: skip
+
+
+def nature(table: Floats) -> Floats:
+    """The nature of a question, shape ``(len(NATURE),)``, from the features of its candidates; zeroes without any."""
+    found = dict.fromkeys(NATURE, 0.0)
+    if len(table) == 0:
+        return np.zeros(len(NATURE))
+    found["bias"] = 1.0
+    greatest = table.max(0)
+    for name, feature in _GREATEST.items():
+        found[name] = float(greatest[_AT[feature]])
+    near, covered = table[:, _AT["semantic"]], table[:, _AT["cover_bigrams"]]
+    found["ahead"] = found["nearest"] - _top(near, 20)
+    found["covered_five"] = _top(covered, 5)
+    found["siblings"] = _top(table[:, _AT["siblings"]], 10)
+    found["length"] = float(table[:, _AT["length"]].mean())
+    spread = float(near.std() * covered.std())
+    if spread > 0.0:
+        found["agree"] = float(((near - near.mean()) * (covered - covered.mean())).mean()) / spread
+    return np.array([found[name] for name in NATURE])
+
+
+def _top(values: Floats, count: int) -> float:
+    """Mean of the greatest."""
+    return float(np.sort(values)[-count:].mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """尺度: one weight a feature, and what is added to it for questions of some nature.
+
+    Laymen's legal questions want meaning, questions about a policy want its words; a question's nature (:func:`nature`)
+    tells how much of each of ``k`` additions it gets: the logistic of ``gates @ nature``. For one question the score
+    stays a weighted sum, which can be explained.
+    """
+
+    base: Floats  # (f,)
+    gates: Floats  # (k, len(NATURE))
+    added: Floats  # (k, f)
+
+    def of(self, nature: Floats) -> Floats:
+        """The weights for a question, shape ``(f,)``."""
+        if len(self.gates) == 0:
+            return self.base
+        share = 1.0 / (1.0 + np.exp(-np.clip(self.gates @ nature, -30.0, 30.0)))
+        return np.asarray(self.base + share @ self.added, dtype=np.float64)
+
+
+def level(base: Floats) -> Scale:
+    """The same weights for every question."""
+    return Scale(base, np.zeros((0, len(NATURE))), np.zeros((0, len(FEATURES))))
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """排序权重: one weight a feature; ``first`` chooses whom the costly features are measured for."""
+    """排序权重: ``first`` chooses whom the costly features are measured for, ``full`` knows these too."""
 
-    first: Floats  # (f,)
-    full: Floats  # (f,)
+    first: Scale
+    full: Scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -644,10 +744,20 @@ def shipped_ranker() -> RankerModel:
     """The weights that ship (``weights/ranker.json``)."""
     data = json.loads(resources.files("knowledge").joinpath("weights/ranker.json").read_text("utf-8"))
     plain, semantic = (
-        Weights(*(vector(data[kind][stage] | data["ruled"]) for stage in ("first", "full")))
+        Weights(*(_scale(data[kind][stage], data["ruled"]) for stage in ("first", "full")))
         for kind in ("plain", "semantic")
     )
     return RankerModel(plain, semantic)
+
+
+def _scale(told: dict[str, Any], ruled: dict[str, float]) -> Scale:
+    """A scale as ``ranker.json`` holds it: ``base``, and ``leanings`` with a gate and what it adds."""
+    leanings = told["leanings"]
+    return Scale(
+        base=vector(told["base"] | ruled),
+        gates=np.array([[one["gate"].get(sign, 0.0) for sign in NATURE] for one in leanings]).reshape(-1, len(NATURE)),
+        added=np.array([vector(one["added"]) for one in leanings]).reshape(-1, len(FEATURES)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -659,6 +769,7 @@ class Ranked:
     merit: Floats  # (n,) by row, the learned part of the score: what the passage says, not what its document is
     table: Floats  # (n, f)
     full: int  # how many of the first have the costly features
+    weights: Floats  # (f,) of this question
 
 
 def rank(
@@ -672,22 +783,23 @@ def rank(
     weight = model.plain if extras.semantic is None else model.semantic
     readings = (asked,) if widened is None else (asked, widened)
     table = _measure(readings, passages, extras).sum(1) / len(readings)
-    first = table @ weight.first
+    kind = nature(table)
+    first, full = table @ weight.first.of(kind), weight.full.of(kind)
     order = np.argsort(-first, kind="stable")
     head = order[:FULL]
     texts = [passages[row].text for row in head.tolist()]
     if texts:
         table[head[:, None], _COSTLY] = sum(_costly(reading, texts) for reading in readings) / len(readings)
     scores = first.copy()
-    scores[head] = table[head] @ weight.full
+    scores[head] = table[head] @ full
     head = head[np.argsort(-scores[head], kind="stable")]
     if len(order) > FULL:
         # The rest keeps its order below the head: both scales must not be compared.
         tail = order[FULL:]
         scores[tail] = scores[head[-1]] - 1e-6 + first[tail] - first[tail[0]]
     ruled = [_AT[name] for name in RULED]
-    merit = scores - table[:, ruled] @ weight.full[ruled]
-    return Ranked(np.concatenate((head, order[FULL:])), scores, merit, table, len(head))
+    merit = scores - table[:, ruled] @ full[ruled]
+    return Ranked(np.concatenate((head, order[FULL:])), scores, merit, table, len(head), full)
 
 
 # --- confidence --------------------------------------------------------------------------------------------------------

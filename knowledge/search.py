@@ -268,7 +268,6 @@ class Searcher:
         if judged.ranked is None or judged.asked is None:
             return ()
         ranked = judged.ranked
-        weights = (self._ranker.plain if self._semantic is None else self._ranker.semantic).full
         words = [*judged.terms.words, *expanded] or list(judged.terms.bigrams)
         hits = []
         for row in ranked.order[: max(limit, 0)].tolist():
@@ -279,7 +278,7 @@ class Searcher:
                     document=judged.shelved[row].document,
                     score=float(ranked.scores[row]),
                     matched=tuple([w for w in words if w in text]),
-                    features=Shares(ranked.table[row], weights),
+                    features=Shares(ranked.table[row], ranked.weights),
                 )
             )
         return tuple(hits)

@@ -181,7 +181,7 @@ def test_added_words_weigh_but_weigh_less_than_asked_ones() -> None:
     plain = prepared("另行规定", ordinal=1), prepared("中断缴费", ordinal=5)
     extras = ranking.Extras(expanded=np.array([0.0, 0.5]))
     assert order("断缴", *plain, extras=extras) == [1, 0]
-    shares = ranking.shipped_ranker().plain.full
+    shares = ranking.shipped_ranker().plain.full.base
     at = ranking.FEATURES.index
     assert 0.0 < shares[at("expanded")] < shares[at("document")] + shares[at("words")]
 
@@ -189,7 +189,7 @@ def test_added_words_weigh_but_weigh_less_than_asked_ones() -> None:
 def test_the_score_is_the_sum_of_its_shares() -> None:
     passages = [prepared("养老保险断缴补缴办法", ordinal=i, path=("补缴",) * (i % 2)) for i in range(5)]
     ranked = ranking.rank(asked("养老保险补缴"), passages, ranking.Extras(), ranking.shipped_ranker())
-    shares = ranked.table @ ranking.shipped_ranker().plain.full
+    shares = ranked.table @ ranking.shipped_ranker().plain.full.base
     assert ranked.scores == pytest.approx(shares)
 
 
