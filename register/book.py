@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 DELIVERED = frozenset({"sent", "passive"})
 """Outcomes that mean the citizen has it; everything else is a failed or open delivery."""
 
+SENDING = "sending"
+"""The last outcome of a queued thing that is being written to the wire, or was when its sender died."""
+
 _PASSIVE = "passive"
 
 LONGEST_KEY = 400
@@ -130,6 +133,7 @@ class _Hot:
     queued: Prepared
     unqueue: Prepared
     deliver: Prepared
+    sending: Prepared
 
 
 class RegisterBook:
@@ -187,6 +191,7 @@ class RegisterBook:
             queued=Prepared(_QUEUED_UNDER, engine),
             unqueue=Prepared(_UNQUEUE, engine),
             deliver=Prepared(_DELIVER, engine, ("entry", "at", "outcome", "detail")),
+            sending=Prepared(_SENDING, engine),
         )
 
     # ---- coming in -------------------------------------------------------------------------------------------
@@ -344,7 +349,7 @@ class RegisterBook:
                 if queued is not None:
                     state, outcome = queued
                     if state == OutboundState.PENDING and hot.unqueue.run(cursor, which).rowcount != 1:
-                        refused.add(entry)  # its lease is held: somebody is sending it just now
+                        refused.add(entry)  # somebody is sending it just now, or was when he died
                         continue
                     if state == OutboundState.SENT and outcome != _PASSIVE:
                         refused.add(entry)
@@ -419,6 +424,13 @@ class RegisterBook:
                 self._record_delivery(connection, row.entry, now, outcome, detail)
                 if state is OutboundState.GIVEN_UP:
                     _append(connection, row.entry, now, "given_up", _storable(outcome))
+
+    def record_sending(self, number: int) -> None:
+        """A claimed thing is about to be written to the wire. Whoever claims it after this caller's death finds
+        ``last_outcome`` :data:`SENDING`: it may have arrived. Raises :class:`UnknownEntry`."""
+        with writing(self._reader) as cursor:
+            if self._hot.sending.run(cursor, {"of_number": number}).rowcount != 1:
+                raise UnknownEntry(f"nothing pending is queued under the number {number}")
 
     def postpone(self, number: int, until: datetime) -> None:
         """A claimed thing was not tried after all: it is due again at ``until``, and this was no attempt."""
@@ -829,11 +841,21 @@ _QUEUED = (
 _OPEN_NOW = select(inquiries.c.channel).where(inquiries.c.status == "open", inquiries.c.lease_until > 0)
 _APPEND = insert(events)
 _DELIVER = insert(deliveries)
+_SENDING = (
+    update(outbound)
+    .where(outbound.c.id == bindparam("of_number"), outbound.c.state == "pending")
+    .values(last_outcome=SENDING)
+)
 _of_queued = and_(outbound.c.channel == bindparam("of_channel"), outbound.c.key == bindparam("of_key"))
 _QUEUED_UNDER = select(outbound.c.state, outbound.c.last_outcome).where(_of_queued)
 _UNQUEUE = (
     update(outbound)
-    .where(_of_queued, outbound.c.state == "pending", outbound.c.lease_until <= bindparam("now"))
+    .where(
+        _of_queued,
+        outbound.c.state == "pending",
+        outbound.c.lease_until <= bindparam("now"),
+        outbound.c.last_outcome != SENDING,
+    )
     .values(state=OutboundState.SENT.value, last_outcome=_PASSIVE, lease_until=0)
 )
 _EXISTS = select(inquiries.c.id).where(_of_entry)

@@ -88,7 +88,10 @@ class FakeWeChat:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                length = int(self.headers.get("Content-Length", 0))
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # the client died before it had written all
                 fake._answer(self, json.loads(body) if body else {})
 
             def do_GET(self) -> None:
@@ -619,6 +622,35 @@ def test_a_parcel_waits_until_its_answer_is_there(house: House, wechat: FakeWeCh
     hurry(house)
     assert outbox.step()
     assert wechat.sent() == ["答：慢"]
+
+
+def test_a_late_answer_is_noted_before_wechat_has_it_and_left_to_staff_when_its_sender_dies_then(
+    house: House, wechat: FakeWeChat
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    noted: list[int] = []
+    record = house.book.record_sending
+
+    def die(number: int) -> None:
+        noted.append(len(wechat.sent()))
+        record(number)
+        raise Killed
+
+    house.book.record_sending = die  # type: ignore[method-assign]
+    outbox = house.outbox(house.api(wechat))
+    postponed(house, outbox, xml=LOW_INCOME)
+    with pytest.raises(Killed):
+        outbox.step()
+    assert noted == [0]
+    hurry(house)
+    assert said(ask(house.door(), LOW_INCOME)[0]) == "success"  # WeChat may have it: not twice
+    again = house.outbox(house.api(wechat))
+    assert again.step()
+    assert wechat.sent() == []
+    assert house.outcomes() == ["unconfirmed"]
+    assert [entry.question for entry in house.book.log(undelivered=True)] == ["低保怎么申请"]
 
 
 def test_a_message_acknowledged_by_a_process_that_died_before_it_was_entered_is_answered(

@@ -30,6 +30,7 @@ from telegram.error import Conflict, EndPointNotFound, InvalidToken, TelegramErr
 from telegram.ext import AIORateLimiter, Application, ApplicationBuilder
 from telegram.warnings import PTBUserWarning
 
+from bot.channels.telegram_line import line
 from bot.channels.telegram_outbox import Book as OutboxBook
 from bot.channels.telegram_outbox import Outbox, described, pending
 from bot.channels.telegram_wire import ALLOWED_UPDATES, Letter, Me, Tap, TapKind, pack, read_update
@@ -115,24 +116,18 @@ def application(own: TelegramSettings) -> Application[Any, Any, Any, Any, Any, A
         logging.getLogger(name).setLevel(logging.WARNING)  # INFO lines hold the address, and with it the token
     # Requests and unreadable answers are logged whole, with what citizens wrote; every error reaches us as an exception.
     logging.getLogger("telegram").setLevel(logging.CRITICAL)
-    builder = (
+    own_line: dict[str, Any] = {"connect_timeout": 3, "write_timeout": 3, "proxy": own.proxy or None}
+    return (
         ApplicationBuilder()
         .token(own.token)
         .base_url(f"{own.api_base.rstrip('/')}/bot")
         .updater(None)
         .job_queue(None)
         .rate_limiter(AIORateLimiter(group_max_rate=0, max_retries=0))
-        .connection_pool_size(16)
-        .connect_timeout(3)
-        .read_timeout(_SILENT_SECONDS)
-        .write_timeout(3)
-        .pool_timeout(1)
-        .get_updates_connect_timeout(3)
-        .get_updates_write_timeout(3)
+        .request(line(connection_pool_size=16, read_timeout=_SILENT_SECONDS, pool_timeout=1, **own_line))
+        .get_updates_request(line(connection_pool_size=1, **own_line))
+        .build()
     )
-    if own.proxy:
-        builder = builder.proxy(own.proxy).get_updates_proxy(own.proxy)
-    return builder.build()
 
 
 class Door:

@@ -1,9 +1,22 @@
 """Telegram 发件: answers are rows of the register's outbox until Telegram has taken them.
 
 An answer is queued in the transaction that settles its entry, so a kill in between loses nothing. sendMessage has no
-key against sending twice. What cannot be excluded therefore: when this process is killed, or the connection breaks,
-after Telegram has taken a message and before that is committed here, the citizen gets that one message again. The other
-order would lose it. Messages are sent one after the other, so that a kill leaves at most one in that state.
+key against sending twice and nothing tells a bot afterwards what it has sent. So "sending" is committed when the
+connection stands and the head of the request is written, right before its body; one message is on its way at a time.
+
+| killed | what the register says | after the restart | the citizen gets it |
+|---|---|---|---|
+| before "sending" is committed | pending | sent; Telegram had no whole request | once |
+| after that, before the body is written | sending | left as "unconfirmed" | not: staff see it; the gap is measured below |
+| after the body is written, before Telegram answers | sending | left as "unconfirmed" | once |
+| after the answer, before "sent" is committed | sending | left as "unconfirmed" | once |
+| after "sent" is committed | sent | nothing | once |
+
+"unconfirmed" is given up for staff and is no delivery in the register. The other choice, to send again, would repeat the
+message in the third and fourth case, which together last as long as Telegram takes (about 100 ms); the second lasts
+as long as it takes to go on after a commit (``bench/telegram_endurance.py`` measures it).
+A connection that breaks while this process lives is another matter: a request that was not answered is
+sent again, because on a bad line it is often lost, and then the citizen may get it twice.
 """
 
 from __future__ import annotations
@@ -32,10 +45,11 @@ from telegram.error import (
 )
 
 from bot.channels.http import clean_text
+from bot.channels.telegram_line import telling
 from bot.channels.telegram_wire import Address, Tap, TapKind, checksum, read_tap, unpack
 from bot.channels.telegram_words import named
 from register import codec
-from register.book import Outbound, Outgoing
+from register.book import SENDING, Outbound, Outgoing
 from register.clock import now_beijing
 from register.errors import UnknownEntry
 from register.inquiry import Channel, Conversation, Inquiry, Reply, ReplyKind
@@ -80,6 +94,9 @@ class Book(Protocol):
 
     def claim_due(self, channel: Channel, limit: int = 10) -> list[Outbound]:
         """Lease what is due."""
+
+    def record_sending(self, number: int) -> None:
+        """It is about to be written to the wire."""
 
     def record_attempt(self, number: int, outcome: str, retry_at: datetime | None = None, detail: str = "") -> None:
         """How sending went."""
@@ -227,6 +244,10 @@ class Outbox:
             log.error("outbound %d is no Telegram parcel; it is given up for staff", item.id)
             await self._record(item, "unreadable")
             return
+        if item.last_outcome == SENDING:
+            log.warning("outbound %d was being sent when its process died; Telegram most likely has it", item.id)
+            await self._record(item, "unconfirmed", detail="the sender died while Telegram was taking it")
+            return
         wait = self._wait(address)
         if wait > 0:
             await self._record(item, "waiting", self._clock() + timedelta(seconds=wait))
@@ -251,7 +272,7 @@ class Outbox:
         if address.group:
             self._group_sent.setdefault(address.chat, deque(maxlen=_GROUP_RATE)).append(time.monotonic())
         try:
-            await self._hand_over(address, parcel)
+            await self._hand_over(item.id, address, parcel)
         except (Forbidden, BadRequest) as error:
             self._up()
             outcome = "refused:403" if isinstance(error, Forbidden) else "refused:400"
@@ -275,13 +296,14 @@ class Outbox:
             self._up()
             await self._record(item, "sent")
 
-    async def _hand_over(self, address: Address, parcel: Parcel) -> None:
+    async def _hand_over(self, number: int, address: Address, parcel: Parcel) -> None:
         try:
             async with asyncio.timeout(self._patience):
-                try:
-                    await self._post(address, parcel)
-                except ChatMigrated as moved:  # a group became a supergroup: same people, another number
-                    await self._post(replace(address, chat=moved.new_chat_id, thread=0, quote=False), parcel)
+                with telling(lambda: anyio.to_thread.run_sync(self._book.record_sending, number, limiter=self._side)):
+                    try:
+                        await self._post(address, parcel)
+                    except ChatMigrated as moved:  # a group became a supergroup: same people, another number
+                        await self._post(replace(address, chat=moved.new_chat_id, thread=0, quote=False), parcel)
         except TimeoutError as error:
             raise TimedOut from error
 

@@ -6,6 +6,26 @@ acknowledged with a bare ``success``; it follows as a 客服消息. An account w
 deliveries are left unanswered, so that WeChat comes again, and what is still not ready then goes along with the citizen's
 next message. The parts: :mod:`bot.channels.wechat_wire` (protocol), ``_outbox`` (sending), ``_client`` (WeChat's API),
 ``_topics`` (政策找人), ``_menu``, ``_store`` (rows).
+
+An answer goes one of two ways, and the database says which: "passive" is committed before a byte of the passive reply is
+written, and in the same transaction the queued answer, if there is one, is closed; an answer that the queue has in hand is
+refused to a redelivery, which gets ``success``. WeChat shows one reply of three, so the same reply may be written again.
+Where the process can be killed:
+
+| killed | committed | what follows | the citizen gets it |
+|---|---|---|---|
+| before the message is entered | nothing | WeChat delivers it again | once (a) |
+| after ``success``, before it is entered | the queued answer | the outbox enters and answers it | once |
+| while it is worked on | the entry | a redelivery or the sweeper takes it over; the sweeper queues it first | once |
+| after the answer, before "passive" | the answer | a redelivery takes it, or the outbox after the last one is over | once |
+| after "passive", before the wire | both | a redelivery gets the same reply | once (b) |
+| after the wire | both | nothing: WeChat has it and does not come again | once |
+| while the queue is sending it | "sending" | left to staff as "unconfirmed" (``_outbox``) | once (c) |
+
+(a) When the killed delivery was WeChat's third, or the server stays away for all the rest, WeChat tells the citizen
+itself that the service cannot answer now. (b) In the same two cases the answer stays in the register alone and WeChat says so,
+too: nobody can tell this row from the next, and sending again would repeat an answer in the far longer time after the wire.
+(c) Lost if the kill falls between the commit of "sending" and the request's body, which follows at once.
 """
 
 from __future__ import annotations
@@ -65,7 +85,7 @@ class _Work:
     task: asyncio.Task[tuple[int, Bundle]]
     deliveries: int = 0
     postponed: bool = False
-    acknowledged: bool = False  # a delivery got the bare ``success``: the answer goes the other way
+    later: asyncio.Task[None] | None = None  # keeps the answer for later; a delivery got the bare ``success``
     handing: asyncio.Task[bool] | None = None  # see Door._hand_over
 
 
@@ -165,9 +185,11 @@ class Door:
             entry, bundle = work.task.result()
             if not bundle.content:
                 return PlainTextResponse(SUCCESS)
+            if work.later is not None:
+                return await self._later(letter, inquiry, work, started)
             now = self._clock()
             xml = self._wire.seal(text_reply(letter, bundle.content, now), now)
-            if work.acknowledged or not await self._hand_over(work, entry, inquiry, bundle):
+            if not await self._hand_over(work, entry, inquiry, bundle):
                 return PlainTextResponse(SUCCESS)
         except Exception:
             # The register itself could not be written: without a word from us WeChat delivers the message again.
@@ -209,13 +231,21 @@ class Door:
         """Not ready in time: see to it that the answer is delivered, then acknowledge."""
         work.postponed = True
         last = work.deliveries >= _DELIVERIES or self._clock() - letter.created > 2 * _HANGS_UP_AFTER - 1
-        if self._sends or last or letter.silent:
-            work.acknowledged = True
-            await anyio.to_thread.run_sync(self._outbox.postpone, inquiry, limiter=self._side)
+        if self._sends or last or letter.silent or work.later is not None:
+            if work.later is None:
+                work.later = asyncio.create_task(self._postpone(inquiry))
+            try:
+                await asyncio.shield(work.later)
+            except Exception:
+                work.later = None
+                raise
         else:
             # Silence makes WeChat come again; whatever were sent after it has hung up would be lost.
             await asyncio.sleep(max(started + _HANGS_UP_AFTER + 0.5 - time.monotonic(), 0))
         return PlainTextResponse(SUCCESS)
+
+    async def _postpone(self, inquiry: Inquiry) -> None:
+        await anyio.to_thread.run_sync(self._outbox.postpone, inquiry, limiter=self._side)
 
     async def _hand_over(self, work: _Work, entry: int, inquiry: Inquiry, bundle: Bundle) -> bool:
         """Whether the answer may be written to the wire; committed before it is (see the table above).

@@ -9,9 +9,11 @@ Errors: :class:`bot.errors.WeChatRefused` with WeChat's code, :class:`bot.errors
 
 from __future__ import annotations
 
+import io
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
@@ -77,6 +79,7 @@ HINTS: dict[int, str] = {
 }
 
 _TOKEN_MARGIN = timedelta(minutes=4)  # in a token's last five minutes the platform gives out its successor
+_TOKEN_PATH = "stable_token"  # noqa: S105  # a path
 _FETCH_SECONDS = 10.0
 
 
@@ -114,14 +117,27 @@ class WeChatApi:
         # urllib3 writes whole addresses, with the token in them, at DEBUG.
         logging.getLogger("urllib3").setLevel(logging.WARNING)
 
-    def send_text(self, openid: str, content: str) -> None:
-        """发送客服消息: a text to a citizen who wrote within 48 hours."""
-        self._call(lambda: self._client.message.send_text(openid, content))
+    def send_text(self, openid: str, content: str, before: Callable[[], object] | None = None) -> None:
+        """发送客服消息: a text to a citizen who wrote within 48 hours.
 
-    def send_notice(self, openid: str, template: str, fields: Mapping[str, str], page: str) -> None:
-        """发送订阅通知 (bizsend): one notice of a template that the citizen has consented to."""
+        ``before`` is called when the connection stands, right before the body of the request is written; what it raises
+        ends the call with nothing sent.
+        """
+        with self._client.line.telling(before):
+            self._call(lambda: self._client.message.send_text(openid, content))
+
+    def send_notice(
+        self,
+        openid: str,
+        template: str,
+        fields: Mapping[str, str],
+        page: str,
+        before: Callable[[], object] | None = None,
+    ) -> None:
+        """发送订阅通知 (bizsend): one notice of a template that the citizen has consented to. ``before``: as above."""
         data = {name: {"value": value} for name, value in fields.items()}
-        self._call(lambda: self._client.message.send_subscribe_message(openid, template, data, page=page or None))
+        with self._client.line.telling(before):
+            self._call(lambda: self._client.message.send_subscribe_message(openid, template, data, page=page or None))
 
     def push_menu(self, menu: Mapping[str, Any]) -> None:
         """创建自定义菜单."""
@@ -173,6 +189,40 @@ class WeChatApi:
         return WeChatRefused(error.errcode, f"WeChat answered {error.errcode} ({text}); {hint}")
 
 
+class _Line(requests.Session):
+    """requests' session, with a word right before the body of a request is written."""
+
+    _told: Callable[[], object] | None = None
+
+    @contextmanager
+    def telling(self, told: Callable[[], object] | None) -> Iterator[None]:
+        """Call ``told`` before the body of each request made inside is written, except for a token."""
+        self._told = told
+        try:
+            yield
+        finally:
+            self._told = None
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """As requests does; a body that is a file is read when the head has been written."""
+        if self._told is not None and isinstance(request.body, bytes) and _TOKEN_PATH not in str(request.url):
+            request.body = _Body(request.body, self._told)
+        return super().send(request, **options)
+
+
+class _Body(io.BytesIO):
+    """A request's body that says when it is being written."""
+
+    def __init__(self, content: bytes, told: Callable[[], object]) -> None:
+        super().__init__(content)
+        self._told = told
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if not self.tell():
+            self._told()
+        return super().read(size)
+
+
 class _Client(WeChatClient):  # type: ignore[misc]  # wechatpy has no types
     """wechatpy's client with our token store behind it (the seam is ``access_token``)."""
 
@@ -186,6 +236,7 @@ class _Client(WeChatClient):  # type: ignore[misc]  # wechatpy has no types
         clock: Callable[[], datetime],
     ) -> None:
         super().__init__(app_id, app_secret, timeout=timeout, auto_retry=False)
+        self._http = self.line = _Line()
         self.API_BASE_URL = f"{api_base}/cgi-bin/"
         self.last_token = ""
         self._refused = ""
@@ -227,7 +278,7 @@ class _Client(WeChatClient):  # type: ignore[misc]  # wechatpy has no types
         """获取稳定版接口调用凭据, without ``force_refresh``: other programs of this account keep theirs."""
         asked = {"grant_type": "client_credential", "appid": self.appid, "secret": self.secret}
         response = self._http.post(
-            f"{self.API_BASE_URL}stable_token", json=asked, timeout=self.timeout, allow_redirects=False
+            f"{self.API_BASE_URL}{_TOKEN_PATH}", json=asked, timeout=self.timeout, allow_redirects=False
         )
         response.raise_for_status()
         answer = response.json()

@@ -21,7 +21,7 @@ from bot.channels.wechat_wire import SILENT, fit, linked, plain
 from bot.channels.wechat_words import say
 from bot.errors import WeChatRefused, WeChatUnreachable
 from register import codec
-from register.book import DELIVERED, Contacts, Outbound, Outgoing
+from register.book import DELIVERED, SENDING, Contacts, Outbound, Outgoing
 from register.clock import now_beijing
 from register.errors import SealBroken
 from register.inquiry import Channel, Entry, Inquiry, Reply
@@ -76,6 +76,9 @@ class Book(Protocol):
     def claim_due(self, channel: Channel, limit: int = 10) -> list[Outbound]:
         """Lease what is due."""
 
+    def record_sending(self, number: int) -> None:
+        """It is about to be written to the wire."""
+
     def record_attempt(self, number: int, outcome: str, retry_at: datetime | None = None, detail: str = "") -> None:
         """How sending went."""
 
@@ -104,10 +107,17 @@ class Book(Protocol):
 class Api(Protocol):
     """微信接口 (see :class:`bot.channels.wechat_client.WeChatApi`)."""
 
-    def send_text(self, openid: str, content: str) -> None:
+    def send_text(self, openid: str, content: str, before: Callable[[], object] | None = None) -> None:
         """客服消息."""
 
-    def send_notice(self, openid: str, template: str, fields: dict[str, str], page: str) -> None:
+    def send_notice(
+        self,
+        openid: str,
+        template: str,
+        fields: dict[str, str],
+        page: str,
+        before: Callable[[], object] | None = None,
+    ) -> None:
         """订阅通知."""
 
 
@@ -245,6 +255,10 @@ class Outbox:
             log.error("outbound %d is no WeChat parcel; it is given up for staff", item.id)
             self._book.record_attempt(item.id, "unreadable")
             return
+        if item.last_outcome == SENDING:
+            log.warning("outbound %d was being sent when its process died; WeChat most likely has it", item.id)
+            self._unconfirmed(item, parcel)
+            return
         if parcel.inquiry is None:
             self._send(item, parcel, parcel.text, None)
             return
@@ -260,12 +274,21 @@ class Outbox:
             return
         self._send(item, parcel, rendered(reply, self._reply_bytes), entry)
 
+    def _unconfirmed(self, item: Outbound, parcel: Parcel) -> None:
+        """Left to staff: 客服消息 has no key against sending twice (as Telegram, see :mod:`.telegram_outbox`)."""
+        detail = "the sender died while WeChat was taking it"
+        self._book.record_attempt(item.id, "unconfirmed", detail=detail)
+        entry = parcel.inquiry and self._book.entry_of(Channel.WECHAT, parcel.inquiry.message_key)
+        if entry:
+            self._book.deliver(entry, "unconfirmed", detail)
+            self._book.note(entry, "given_up", "unconfirmed")
+
     def _arrived(self, entry: int) -> bool:
         return any(delivery.outcome.partition(":")[0] in DELIVERED for delivery in self._book.find(entry).deliveries)
 
     def _send(self, item: Outbound, parcel: Parcel, text: str, entry: int | None) -> None:
         """Hand over to WeChat and record how it went; ``entry`` is set where the outbox row does not know it."""
-        problem = self._hand_over(item.address, parcel, text)
+        problem = self._hand_over(item, parcel, text)
         if problem is None:
             self.problem, self.problem_since = "", None
             self._book.record_attempt(item.id, "sent")
@@ -287,21 +310,25 @@ class Outbox:
             if retry_at is None:
                 self._book.note(entry, "given_up", outcome)
 
-    def _hand_over(self, openid: str, parcel: Parcel, text: str) -> WeChatRefused | WeChatUnreachable | None:
+    def _hand_over(self, item: Outbound, parcel: Parcel, text: str) -> WeChatRefused | WeChatUnreachable | None:
         if self._api is None:
             return WeChatRefused(
                 Code.NOT_CERTIFIED, "no AppSecret is set (BIANMIN_WECHAT__APP_SECRET); nothing can be sent"
             )
+
+        def before() -> None:
+            self._book.record_sending(item.id)
+
         try:
             if parcel.template:
-                self._api.send_notice(openid, parcel.template, parcel.fields, parcel.page)
+                self._api.send_notice(item.address, parcel.template, parcel.fields, parcel.page, before)
                 return None
             now = self._clock()
             contacts = self._book.contacts(Channel.WECHAT, parcel.conversation, now - wechat_quota.LONGEST)
             code = wechat_quota.refusal(contacts.came, contacts.sent, now)
             if code is not None:
                 return NotAsked(code, f"not sent, WeChat would answer {code} ({code.name}): {HINTS[code]}")
-            self._api.send_text(openid, fit(text, self._reply_bytes))
+            self._api.send_text(item.address, fit(text, self._reply_bytes), before)
         except (WeChatRefused, WeChatUnreachable) as problem:
             return problem
         return None
