@@ -628,12 +628,17 @@ def finished(draft: Draft, corpus: Corpus) -> SemanticModel:
     return SemanticModel(
         vocabulary={t: n for n, t in enumerate(draft.vocabulary)},
         table=table,
-        asked=(np.exp(draft.asked) * steps).astype(np.float32),
-        told=(np.exp(draft.told) * steps).astype(np.float32),
+        asked=_levelled(np.exp(draft.asked) * steps),
+        told=_levelled(np.exp(draft.told) * steps),
         heat=draft.heat,
         centre=centre.astype(np.float32),
         digest="",
     )
+
+
+def _levelled(weights: Floats) -> Floats:
+    """Weights around 1. Their scale cancels out in unit vectors, but grows each time a model is gone on with."""
+    return np.asarray(weights / max(float(weights.mean()), 1e-30), dtype=np.float32)
 
 
 def reopened(model: SemanticModel) -> Draft:

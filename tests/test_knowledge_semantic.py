@@ -372,6 +372,17 @@ def test_going_on_with_a_model_adds_the_librarys_own_words() -> None:
     assert kept > 0.5, "what was known before is held"
 
 
+def test_a_model_can_be_gone_on_with_again_and_again(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    model, file = small_model(), tmp_path / "model.npz"
+    for _ in range(4):
+        model = training.tuned(model, articles(), [training.Pair("老了没钱领", "养老-1")], RECIPE, quiet)
+        semantic.save_model(model, file)
+        model = semantic.load_model(file)
+    assert model.asked.max() < 1000, "each turn would move the tokens' scale into their weights, beyond half precision"
+    assert np.isfinite(model.question("养老")).all()
+
+
 def test_the_command_trains_and_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="training needs PyTorch")
     texts, out = tmp_path / "texts.jsonl", tmp_path / "model.npz"
