@@ -24,8 +24,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import leanings
 from county import County, told
-from fit_weights import FOLDS, NOTHING, TARGET, figures, named, ordered
+from fit_weights import FOLDS, TARGET, figures, named, ordered
 
 from knowledge import evaluation, fitting, ranking, semantic, training
 from knowledge.index import PassageIndex
@@ -33,9 +34,9 @@ from knowledge.index.engines import open_index
 from knowledge.search import Searcher
 from knowledge.semantic import SemanticIndex, SemanticModel
 
-POLICIES = 2
+POLICIES = 2.0
 """A question of a measured set counts as this many: it was asked of policies, as the product's are, and meaning must not
-cost it words. With 1, ncp loses .002 of nDCG@10 against words alone."""
+cost it words."""
 
 Questions = list[tuple[str, str]]
 Found = list[tuple[fitting.Sample, int]]
@@ -120,6 +121,11 @@ def firsts(outcomes: list[tuple[fitting.Sample, ranking.Weights, int]]) -> dict[
     }
 
 
+def fitted(counted: list[tuple[fitting.Sample, float]]) -> ranking.Weights:
+    """The weights for these questions, each with how often it counts."""
+    return leanings.fit([sample for sample, _ in counted], [count for _, count in counted])
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--tuned", required=True)
@@ -142,18 +148,18 @@ def main(arguments: list[str]) -> None:
     if not kept.exists():
         kept.write_bytes(pickle.dumps(tuned_set(JudgedSet(Path(folder)), args.pretrained, args.folds)))
     found[tuned], unseen_rows = pickle.loads(kept.read_bytes())
-    counts = {n: 1 if n in (tuned, "county") else POLICIES for n in found}
-    everything = [s for n, group in found.items() for s, _ in group for _ in range(counts[n])]
+    counts = {n: 1.0 if n in (tuned, "county") else POLICIES for n in found}
+    everything = [(s, counts[n]) for n, group in found.items() for s, _ in group]
     crossed: dict[str, list[tuple[fitting.Sample, ranking.Weights, int]]] = {n: [] for n in found}
     for fold in range(FOLDS):
-        weights = evaluation.fit_weights([s for s in everything if fitting.fold_of(s.group, FOLDS) != fold], NOTHING)
+        weights = fitted([(s, count) for s, count in everything if fitting.fold_of(s.group, FOLDS) != fold])
         for n, group in found.items():
             crossed[n] += [(s, weights, k) for s, k in group if fitting.fold_of(s.group, FOLDS) == fold]
     report = {n: figures(outcomes) for n, outcomes in crossed.items() if n != "county"}
     report["county"] = firsts(crossed["county"])
     never = {id(found[tuned][row][0]) for row in unseen_rows}
     report[f"{tuned}, passages never judged before"] = figures([o for o in crossed[tuned] if id(o[0]) in never])
-    weights = evaluation.fit_weights(everything, NOTHING)
+    weights = fitted(everything)
     data = json.loads((TARGET / "ranker.json").read_text("utf-8"))
     data["semantic"] = {"first": named(weights.first), "full": named(weights.full)}
     data["semantic_provenance"] = {

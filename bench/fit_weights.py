@@ -24,7 +24,9 @@ from knowledge.search import Searcher
 FOLDS = 5
 TARGET = Path(__file__).parents[1] / "knowledge" / "weights"
 RULED = {"expanded": 2.0, "named": 15.0, "lapsed": -2.0, "recent": 0.3, "source": 0.1}
-NOTHING = ranking.Weights(np.zeros(len(ranking.FEATURES)), np.zeros(len(ranking.FEATURES)))
+NOTHING = ranking.Weights(
+    ranking.level(np.zeros(len(ranking.FEATURES))), ranking.level(np.zeros(len(ranking.FEATURES)))
+)
 
 
 def searcher_over(folder: Path, removed: frozenset[str] = frozenset()) -> Searcher:
@@ -37,10 +39,11 @@ def searcher_over(folder: Path, removed: frozenset[str] = frozenset()) -> Search
 
 def ordered(sample: fitting.Sample, weights: ranking.Weights) -> np.ndarray:
     """Rows in the order that serving would give them."""
-    order = np.argsort(-(sample.table @ weights.first), kind="stable")
+    nature = ranking.nature(sample.table)
+    order = np.argsort(-(sample.table @ weights.first.of(nature)), kind="stable")
     head = order[: ranking.FULL]
     return np.concatenate(
-        (head[np.argsort(-(sample.table[head] @ weights.full), kind="stable")], order[ranking.FULL :])
+        (head[np.argsort(-(sample.table[head] @ weights.full.of(nature)), kind="stable")], order[ranking.FULL :])
     )
 
 
@@ -56,10 +59,17 @@ def figures(outcomes: list[tuple[fitting.Sample, ranking.Weights, int]]) -> dict
     return {name: round(float(np.mean([r[name] for r in rows])), 4) for name in rows[0]}
 
 
-def named(weights: np.ndarray) -> dict[str, float]:
-    """Weights by name, zeroes and ruled ones left out."""
+def named(scale: ranking.Scale) -> dict[str, object]:
+    """A scale as the file holds it, zeroes and ruled weights left out."""
+
+    def told(weights: np.ndarray) -> dict[str, float]:
+        pairs = zip(ranking.FEATURES, weights, strict=True)
+        return {n: round(float(w), 3) for n, w in pairs if w and n not in ranking.RULED}
+
+    gates = [{n: round(float(w), 4) for n, w in zip(ranking.NATURE, gate, strict=True) if w} for gate in scale.gates]
     return {
-        n: round(float(w), 3) for n, w in zip(ranking.FEATURES, weights, strict=True) if w and n not in ranking.RULED
+        "base": told(scale.base),
+        "leanings": [{"gate": gate, "added": told(added)} for gate, added in zip(gates, scale.added, strict=True)],
     }
 
 
