@@ -2,7 +2,7 @@
 
 ``fault`` says what happens to a connection: "" nothing; "refuse" it is closed before a word; "stall" nothing is said;
 "garbage" something else is spoken; "cut:WORD" it ends in the middle of the first command with this word in it;
-"password" the login is refused. The SMTP server answers ``said[VERB]`` instead of its own words where a test sets it.
+"password" the login is refused; "drip" and "drip:WORD" one byte now and then, from the start or from that command on. The SMTP server answers ``said[VERB]`` instead of its own words where a test sets it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,8 @@ class Server:
             if self.fault == "garbage":
                 talk.say("HTTP/1.1 400 Bad Request")
                 return
+            if self.fault == "drip":
+                talk.drip()
             if self.implicit:
                 talk.encrypt()
             self.serve(talk)
@@ -124,7 +127,17 @@ class Talk:
         if kind == "cut" and word in line:
             self.connection.sendall(b"* half an ans")
             raise Cut
+        if kind == "drip" and word in line:
+            self.drip()
         return str(line)
+
+    def drip(self) -> None:
+        """One byte of an answer after the other, never a whole one; ends when the client has gone."""
+        if self.server.implicit and not self.encrypted:
+            self.connection.sendall(b"\x16\x03\x03\x3f\xff")  # a TLS record of 16 KB of handshake is announced
+        while True:
+            self.connection.sendall(b"*")
+            time.sleep(0.03)
 
     def close(self) -> None:
         try:

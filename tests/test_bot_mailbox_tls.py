@@ -132,6 +132,14 @@ def test_a_greeting_that_skips_the_login_is_no_way_around_starttls(start: Start,
     assert not any("SELECT" in c for c in imap.commands)
 
 
+def test_a_handshake_that_never_ends_is_cut_off(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, public = certificate(tmp_path)
+    imap = start(FakeImap, tls=context, implicit=True, fault="drip")
+    monkeypatch.setattr(mailbox_imap, "STEP_SECONDS", 0.3)
+    with pytest.raises(MailServerProblem, match="far too slow"):
+        read(account(imap.port, "ssl", public))
+
+
 def test_tls_to_a_port_that_speaks_none_is_named(start: Start) -> None:
     imap, smtp = start(FakeImap), start(FakeSmtp)
     with pytest.raises(MailServerProblem, match=r"no TLS is spoken on this port.*imap_port with imap_tls"):

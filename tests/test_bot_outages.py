@@ -30,7 +30,7 @@ from wechat_phone import APP_ID
 
 from bot import app
 from bot.app import House, build, office_info
-from bot.channels import mailbox_imap, mailbox_smtp, telegram, telegram_outbox
+from bot.channels import mailbox_imap, mailbox_smtp, mailbox_worker, telegram, telegram_outbox
 from bot.channels.mailbox import Mailbox
 from bot.channels.mailbox_store import MailState
 from bot.channels.mailbox_worker import MOST_FETCHES
@@ -172,6 +172,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     for name in ("TIMEOUT", "TAKING_TIMEOUT"):
         monkeypatch.setattr(mailbox_smtp, name, seconds)
     monkeypatch.setattr(mailbox_imap, "TIMEOUT", seconds)
+    monkeypatch.setattr(mailbox_imap, "STEP_SECONDS", 0.2 if fault.startswith("drip") else 60.0)
 
 
 def seconds_until(moment: str, now: datetime) -> float:
@@ -188,6 +189,9 @@ IMAP_FAULTS = {
     "cut:LOGIN": "lost|reached",
     "cut:SEARCH": "lost|reached",
     "cut:FETCH": "lost|reached",
+    "drip": "far too slow",
+    "drip:SEARCH": "far too slow",
+    "drip:FETCH": "far too slow",
 }
 
 
@@ -225,6 +229,51 @@ def test_ten_minutes_without_imap_lose_no_mail_and_repeat_no_answer(
     assert office.answered() == Counter([before, *waiting])
     assert office.health(monkeypatch)[1]["troubles"] == []
     assert office.mailbox.store.counts()[MailState.QUARANTINED] == 0
+
+
+def test_an_account_whose_server_drips_does_not_keep_the_others_from_being_read(
+    office: Office, imap: FakeImap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, house = FakeImap(fault="drip:LOGIN"), office.house
+    own = house.settings.mailbox
+    well = MailAccountSettings(**{f.name: getattr(own, f.name) for f in fields(MailAccountSettings)})
+    settings = replace(house.settings, mailbox=replace(own, imap_port=slow.port, account={"well": well}))
+    monkeypatch.setattr(mailbox_imap, "STEP_SECONDS", 0.3)
+    office.mailbox = Mailbox(
+        settings,
+        house.reception,
+        house.book,
+        house.seal,
+        house.engine,
+        office_info(settings),
+        clock=office.clock,
+    )
+    office.worker = office.mailbox.worker()
+    try:
+        office.round()
+        sender = office.write()
+        began = time.monotonic()
+        office.live(4 * STEP)
+        assert time.monotonic() - began < 30, "a drip ends with the step's deadline, not with the server's patience"
+    finally:
+        slow.close()
+    assert office.answered() == {sender: 1}
+    _, state, _ = office.health(monkeypatch)
+    (trouble,) = state["troubles"]
+    assert trouble["problem"].startswith("mailbox main: IMAP")
+    assert "far too slow" in trouble["problem"]
+
+
+def test_a_long_fetch_is_broken_off_for_the_next_account_and_goes_on_later(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox_worker, "TURN_SECONDS", -1.0)
+    senders = [office.write() for _ in range(3)]
+    office.live(STEP)
+    assert office.answered() == {}
+    monkeypatch.setattr(mailbox_worker, "TURN_SECONDS", 120.0)
+    office.live(STEP)
+    assert office.answered() == Counter(senders)
 
 
 def test_a_single_mail_at_which_the_line_breaks_does_not_hold_up_the_others(office: Office) -> None:

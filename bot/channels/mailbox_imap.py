@@ -3,6 +3,9 @@
 Reads with BODY.PEEK, so that nothing is marked before it is kept; waits with IDLE (RFC 2177) where the server offers it.
 NetEase (163, 126, yeah.net) refuses SELECT ("Unsafe Login") until a client has said its name with ID (RFC 2971).
 Every failure of the network or the server becomes :class:`MailServerProblem`.
+
+A socket's timeout ends silence, not a server that says one byte now and then. So each step has a deadline of its own, at
+which the connection is cut from another thread; the thread that reads finds it closed.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ import re
 import select
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -26,6 +30,12 @@ from bot.errors import MailServerProblem
 
 TIMEOUT = 30.0
 """Seconds a server may be silent."""
+
+STEP_SECONDS = 60.0
+"""Seconds for a whole step: connecting and logging in, a search, what is asked of one mail."""
+
+SLOWEST = 100_000
+"""Bytes a second that a mail may be fetched with at the slowest, on top of a step's seconds."""
 
 _QUOTA = re.compile(rb"\bSTORAGE (\d+) (\d+)")
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
@@ -49,10 +59,11 @@ class Folder:
         """Connect, log in and open the folder. Raises :class:`MailServerProblem`."""
         self._account = account
         self._idling = False
-        with _problems(f"IMAP {account.imap_host}:{account.imap_port}"):
-            self._imap: Any = _connect(account)
+        self._deadline = _Deadline()
+        self._imap: Any = None
         try:
-            with _problems(f"IMAP {account.imap_host}:{account.imap_port}"):
+            with self._speaking():
+                self._imap = _Connection(account, self._deadline)
                 self._log_in()
         except MailServerProblem:
             self.close()
@@ -110,8 +121,9 @@ class Folder:
         """The mail, at most its first ``cap`` bytes; None when it is no longer there or the server will not give it."""
         with self._speaking():
             size = self._size(uid)
-            if size is None:
-                return None
+        if size is None:
+            return None
+        with self._speaking(STEP_SECONDS + min(size, cap) / SLOWEST):
             part = f"BODY.PEEK[]<0.{cap}>" if size > cap else "BODY.PEEK[]"
             kind, data = self._imap.uid("FETCH", str(uid), f"({part})")
         if kind != "OK":
@@ -177,9 +189,12 @@ class Folder:
         try:
             if self._idling:
                 self._imap.send(b"DONE\r\n")
-            self._imap.shutdown()
+            if self._imap is not None:
+                self._imap.shutdown()
         except (OSError, imaplib.IMAP4.error):
             return  # it is being given up anyway
+        finally:
+            self._deadline.close()
 
     def _ok(self, answer: tuple[str, list[Any]]) -> list[Any]:
         kind, data = answer
@@ -188,9 +203,65 @@ class Folder:
         return data
 
     @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        with _problems(f"IMAP {self._account.imap_host}:{self._account.imap_port}"):
+    def _speaking(self, seconds: float | None = None) -> Iterator[None]:
+        """One step, within ``seconds`` (None: :data:`STEP_SECONDS`)."""
+        where = f"IMAP {self._account.imap_host}:{self._account.imap_port}"
+        seconds = STEP_SECONDS if seconds is None else seconds
+        try:
+            with self._deadline.of(seconds), _problems(where):
+                yield
+        except MailServerProblem as problem:
+            if self._deadline.passed:
+                raise MailServerProblem(f"{where}: not done within {seconds:.0f} s, far too slow; cut off") from problem
+            raise
+
+
+class _Deadline:
+    """期限: cuts a connection whose step takes too long."""
+
+    def __init__(self) -> None:
+        self.passed = False
+        self._wire: socket.socket | None = None
+
+    def watch(self, connection: socket.socket) -> None:
+        """The connection to be cut. A second handle is kept: TLS takes the first one away."""
+        self._wire = connection.dup()
+
+    @contextmanager
+    def of(self, seconds: float) -> Iterator[None]:
+        timer = threading.Timer(seconds, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
             yield
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        self.passed = True
+        if self._wire is not None:
+            with suppress(OSError):  # it has ended by itself
+                self._wire.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the handle."""
+        if self._wire is not None:
+            self._wire.close()
+
+
+class _Connection(imaplib.IMAP4):
+    """imaplib's connection under a deadline from its first byte on, the TLS handshake included."""
+
+    def __init__(self, account: MailAccountSettings, deadline: _Deadline) -> None:
+        self._tls = mailbox_tls.context_of(account) if account.imap_tls == "ssl" else None
+        self._deadline = deadline
+        super().__init__(account.imap_host, account.imap_port, timeout=TIMEOUT)
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:
+        """Connect; imaplib calls this before it reads the greeting (IMAP4_SSL makes its TLS socket here, too)."""
+        plain = socket.create_connection((self.host, self.port), timeout)
+        self._deadline.watch(plain)
+        return plain if self._tls is None else self._tls.wrap_socket(plain, server_hostname=self.host)
 
 
 def wait(folders: Sequence[Folder], seconds: float, stopped: Callable[[], bool]) -> None:
@@ -214,14 +285,6 @@ def wait(folders: Sequence[Folder], seconds: float, stopped: Callable[[], bool])
     finally:
         for folder in idling:
             folder.stop_idle()
-
-
-def _connect(account: MailAccountSettings) -> imaplib.IMAP4:
-    if account.imap_tls == "ssl":
-        return imaplib.IMAP4_SSL(
-            account.imap_host, account.imap_port, ssl_context=mailbox_tls.context_of(account), timeout=TIMEOUT
-        )
-    return imaplib.IMAP4(account.imap_host, account.imap_port, timeout=TIMEOUT)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import hashlib
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,6 +57,7 @@ for a person; the next ones are read."""
 LONGEST_FETCH_PATIENCE = timedelta(days=1)
 """The same where no other mail has come through: it may be the line's fault and not the mail's."""
 
+TURN_SECONDS = 120.0  # then the next account has its turn; the rest of a long fetch follows
 MOST_TRIES = 30
 LONGEST_PAUSE = timedelta(hours=2)  # thirty tries: two days
 FULL_AT = 0.95
@@ -463,9 +465,10 @@ class Intake:
                 uids = folder.uids(0, (state.polled_at - timedelta(days=1)).date())
         known = self._store.known(self.name, uidvalidity, uids)
         taken, stuck = 0, 0
+        turn_ends = time.monotonic() + TURN_SECONDS
         for uid in sorted(set(uids) - known, key=lambda uid: (self._failures(uid), uid)):  # the hard ones come last
-            if stopped():
-                return taken
+            if stopped() or time.monotonic() > turn_ends:
+                return taken  # what is left is found again by the next look
             if self._take(folder, uidvalidity, uid):
                 taken += 1
             else:
