@@ -2,7 +2,9 @@
 
 This process plays the Bot API. By webhook it delivers each update until it is acknowledged; by polling it hands out
 what is not acknowledged yet. Meanwhile ``bianmin serve`` or ``bianmin telegram poll`` is killed with SIGKILL and started
-again. An answer can go out twice only when the kill falls between Telegram's taking it and our commit.
+again. What was on its way at a kill is left to staff as "unconfirmed"; it is lost only when the kill falls between the
+commit of "sending" and the request's body. How long that and the other steps take is measured after the kills, in this
+process, over ``--steps`` messages.
 
     python bench/telegram_endurance.py [--updates 300] [--kills 5] [--manner webhook|poll] [--data FOLDER] [--json]
 """
@@ -10,6 +12,7 @@ again. An answer can go out twice only when the kill falls between Telegram's ta
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import signal
@@ -23,6 +26,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -123,6 +127,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
             "select message_key, status from inquiries where channel = 'telegram' and received_at >= ?",
             (first * 1_000_000,),
         ).fetchall()
+        states = dict(connection.execute("select last_outcome, count(*) from outbound group by 1").fetchall())
         pending = connection.execute("select count(*) from outbound where state = 'pending'").fetchone()[0]
     sent = Counter(int(m["chat_id"]) for m in api.named("sendMessage"))
     return {
@@ -136,10 +141,79 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         "answered": sum(first <= chat < first + args.updates for chat in sent),
         "lost": sum(first + n not in sent for n in range(args.updates)),
         "sent_twice": sum(count > 1 for count in sent.values()),
+        "unconfirmed": states.get("unconfirmed", 0),
         "pending": pending,
         "delivery_attempts": sum(tries),
         "seconds": round(elapsed, 1),
     }
+
+
+def steps(folder: Path, count: int) -> dict[str, str]:
+    """Send ``count`` messages with nobody killed: how long each part of a send takes, in ms as "p50 / p99"."""
+    import anyio.to_thread
+
+    from bot.app import build
+    from bot.channels import telegram_line, telegram_outbox
+    from bot.channels.telegram import application
+    from bot.channels.telegram_wire import Address, pack
+    from bot.config import load
+    from register.book import Outgoing
+    from register.inquiry import Channel
+
+    api = FakeTelegram()
+    own = {"DATA__FOLDER": str(folder), "TELEGRAM__TOKEN": TOKEN, "TELEGRAM__API_BASE": api.base}
+    settings = load(environ={f"BIANMIN_{name}": value for name, value in own.items()})
+    house = build(settings)
+    moments: list[dict[str, float]] = []
+    record_sending, record_attempt, listen = house.book.record_sending, house.book.record_attempt, telegram_line._listen
+
+    def committed(number: int) -> None:
+        moments.append({"begun": time.perf_counter()})
+        record_sending(number)
+        moments[-1]["committed"] = time.perf_counter()
+
+    def noted(*given: Any) -> None:
+        moments[-1]["answered"] = time.perf_counter()
+        record_attempt(*given)
+        moments[-1]["noted"] = time.perf_counter()
+
+    async def listening(request: httpx.Request) -> None:
+        await listen(request)
+        inner = request.extensions.get("trace")
+
+        async def trace(step: str, info: dict[str, Any]) -> None:
+            if inner is not None:
+                await inner(step, info)
+                if step.endswith("send_request_body.complete"):
+                    moments[-1]["written"] = time.perf_counter()
+
+        request.extensions["trace"] = trace
+
+    house.book.record_sending, house.book.record_attempt = committed, noted  # type: ignore[method-assign]
+    telegram_line._listen = listening
+    bot = application(settings.telegram).bot
+
+    async def send() -> None:
+        outbox = telegram_outbox.Outbox(house.book, bot, lease_seconds=10, down=lambda _: None, up=lambda: None)
+        async with bot:
+            while await outbox.step():
+                pass
+
+    for number in range(1, count + 1):
+        parcel = telegram_outbox.codec.dump(telegram_outbox.Parcel(f"第{number}件"))
+        house.book.enqueue(None, Outgoing(Channel.TELEGRAM, pack(Address(number, number)), parcel))
+    try:
+        anyio.run(send)
+    finally:
+        house.close()
+        api.close()
+        telegram_line._listen = listen
+    names = ("begun", "committed", "written", "answered", "noted")
+    found = {}
+    for earlier, later in itertools.pairwise(names):
+        spans = sorted((m[later] - m[earlier]) * 1000 for m in moments)
+        found[f"{earlier}_to_{later}_ms"] = f"{spans[len(spans) // 2]:.2f} / {spans[len(spans) * 99 // 100]:.2f}"
+    return found
 
 
 def progress(api: FakeTelegram, answers: int, patience: float) -> bool:
@@ -159,18 +233,21 @@ def main() -> int:
     parser.add_argument("--manner", choices=["webhook", "poll"], default="webhook")
     parser.add_argument("--seconds", type=float, default=20, help="over which the updates are spread")
     parser.add_argument("--patience", type=float, default=180, help="for the answers that are still missing")
+    parser.add_argument("--steps", type=int, default=300, help="messages to time the steps of a send with; 0 for none")
     parser.add_argument("--data", type=Path, help="data folder with the demo county; made afresh when absent")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        result = measure(args, (args.data or Path(scratch) / "data").resolve())
+        folder = (args.data or Path(scratch) / "data").resolve()
+        result = measure(args, folder)
+        if args.steps:
+            result |= steps(folder, args.steps)
     if args.json:
         print(json.dumps(result))
     else:
         print("\n".join(f"{name.replace('_', ' '):20} {value}" for name, value in result.items()))
     whole = result["entries"] == result["different_updates"] == result["settled"] == result["answered"] == args.updates
-    bounded = result["sent_twice"] <= args.kills  # type: ignore[operator]
-    return 0 if whole and bounded and not result["lost"] and not result["pending"] else 1
+    return 0 if whole and not any(result[name] for name in ("lost", "sent_twice", "pending")) else 1
 
 
 if __name__ == "__main__":
