@@ -5,7 +5,7 @@ of one message shares one computation. An answer that is not ready in time is qu
 acknowledged with a bare ``success``; it follows as a 客服消息. An account without AppSecret cannot send: its first two
 deliveries are left unanswered, so that WeChat comes again, and what is still not ready then goes along with the citizen's
 next message. The parts: :mod:`bot.channels.wechat_wire` (protocol), ``_outbox`` (sending), ``_client`` (WeChat's API),
-``_topics`` (政策找人), ``_menu``, ``_store`` (rows).
+``_topics`` (政策找人), ``_consent`` (its page), ``_menu``, ``_store`` (rows).
 
 An answer goes one of two ways, and the database says which: "passive" is committed before a byte of the passive reply is
 written, and in the same transaction the queued answer, if there is one, is closed; an answer that the queue has in hand is
@@ -47,6 +47,8 @@ from starlette.routing import Route
 
 from bot.channels.trouble import ChannelState, Trouble
 from bot.channels.wechat_client import WeChatApi
+from bot.channels.wechat_consent import PATH as CONSENT_PATH
+from bot.channels.wechat_consent import ConsentPage
 from bot.channels.wechat_outbox import Book as OutboxBook
 from bot.channels.wechat_outbox import Bundle, Outbox, Reception, late_key, rendered
 from bot.channels.wechat_store import WeChatStore
@@ -120,7 +122,16 @@ class Door:
             api = WeChatApi(own.app_id, own.app_secret, self._store, api_base=own.api_base)
         self._sends = api is not None
         self._outbox = Outbox(book, reception, self._store, api, reply_bytes=own.reply_bytes)
-        self.topics = Topics(own, book, self._store, base_url=settings.server.base_url)
+        self._consent: ConsentPage | None = None
+        if api is not None and own.policy_template and settings.server.base_url.startswith("https://"):
+            self._consent = ConsentPage(settings, seal, api)
+        self.topics = Topics(
+            own,
+            book,
+            self._store,
+            base_url=settings.server.base_url,
+            consent_page=self._consent.address if self._consent else str,
+        )
         self._limiter = limiter or anyio.CapacityLimiter(settings.server.threads)
         self._side = anyio.CapacityLimiter(2)  # bookkeeping must not wait behind the answers
         self._clock = clock
@@ -140,7 +151,8 @@ class Door:
             return [Route(PATH, _closed, methods=["GET", "POST"])]
         if not self._sends:
             log.info("no BIANMIN_WECHAT__APP_SECRET: late answers go along with the citizen's next WeChat message")
-        return [Route(PATH, self.handshake, methods=["GET"]), Route(PATH, self.receive, methods=["POST"])]
+        page = [Route(CONSENT_PATH, self._consent.show, methods=["GET"])] if self._consent else []
+        return [Route(PATH, self.handshake, methods=["GET"]), Route(PATH, self.receive, methods=["POST"]), *page]
 
     def state(self, queue: Queue) -> ChannelState:
         """For ``/healthz``; ``queue`` is the register's.

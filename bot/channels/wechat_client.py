@@ -113,6 +113,8 @@ class WeChatApi:
         clock: Callable[[], datetime] = now_beijing,
     ) -> None:
         self._secrets = [app_secret]
+        self._tokens = tokens
+        self._clock = clock
         self._client = _Client(app_id, app_secret, tokens, api_base.rstrip("/"), timeout, clock)
         # urllib3 writes whole addresses, with the token in them, at DEBUG.
         logging.getLogger("urllib3").setLevel(logging.WARNING)
@@ -138,6 +140,29 @@ class WeChatApi:
         data = {name: {"value": value} for name, value in fields.items()}
         with self._client.line.telling(before):
             self._call(lambda: self._client.message.send_subscribe_message(openid, template, data, page=page or None))
+
+    def page_ticket(self) -> str:
+        """jsapi_ticket: what our pages inside WeChat are signed with; one for all processes, fetched anew when old."""
+        key = f"jsapi:{self._client.appid}"
+        give_up = time.monotonic() + _FETCH_SECONDS
+        while not (ticket := self._tokens.token(key, self._clock() + _TOKEN_MARGIN)):
+            if self._tokens.claim_token(key, self._clock(), _FETCH_SECONDS):
+                try:
+                    return self._fetch_ticket(key)
+                finally:
+                    self._tokens.release_token(key)
+            if time.monotonic() > give_up:
+                raise WeChatUnreachable("another process has been fetching WeChat's jsapi_ticket for too long")
+            time.sleep(0.05)
+        return ticket
+
+    def _fetch_ticket(self, key: str) -> str:
+        answer = self._call(lambda: self._client.jsapi.get_ticket())
+        ticket, seconds = answer.get("ticket"), answer.get("expires_in")
+        if not isinstance(ticket, str) or not isinstance(seconds, int) or not ticket:
+            raise WeChatUnreachable("WeChat's API answered in an unknown form (no jsapi_ticket)")
+        self._tokens.keep_token(key, ticket, self._clock() + timedelta(seconds=seconds))
+        return ticket
 
     def push_menu(self, menu: Mapping[str, Any]) -> None:
         """创建自定义菜单."""

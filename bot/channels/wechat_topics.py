@@ -110,12 +110,15 @@ class Topics:
         store: WeChatStore,
         *,
         base_url: str = "",
+        consent_page: Callable[[], str] = str,
         clock: Callable[[], datetime] = now_beijing,
     ) -> None:
+        """``consent_page`` is the address of our own page for consents, empty for none; ``consent_url`` goes first."""
         self._policy = template_of(settings.policy_template, settings.policy_fields, "policy_fields")
         self._progress = template_of(settings.progress_template, settings.progress_fields, "progress_fields")
         self._long_term = settings.long_term_templates
         self._consent_url = settings.consent_url
+        self._consent_page = consent_page
         self._base_url = base_url.rstrip("/")
         self._book = book
         self._store = store
@@ -164,7 +167,7 @@ class Topics:
             topics=self._store.following(conversation),
             most=MOST_TOPICS,
             consented=bool(self._store.consented(conversation, self._policy.id)),
-            consent_url=self._consent_url,
+            consent_url=self._consent_url or self._consent_page(),
         )
 
     def consent(self, letter: Letter, conversation: str) -> None:
