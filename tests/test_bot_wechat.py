@@ -875,6 +875,52 @@ def test_what_does_not_fit_beside_an_earlier_answer_waits_for_the_next_message(h
     assert "丙三长" in said(ask(house.door(), text("丁四", 4))[0])
 
 
+def test_a_redelivery_gets_what_went_along_again_and_the_next_message_does_not(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postponed(house, house.outbox(None), "甲一", 1)
+    xml = text("乙二", 2)
+    with monkeypatch.context() as patch:
+
+        async def die(*_: Any) -> None:
+            raise SystemExit
+
+        patch.setattr("bot.channels.wechat.Response.__call__", die)
+        with contextlib.suppress(BaseExceptionGroup, SystemExit):
+            ask(house.door(), xml)
+    assert house.outcomes() == ["passive", "passive"]
+    again, after = (said(response) for response in ask(house.door(), xml, text("丙三", 3)))
+    assert again == "【您先前问的“甲一”】\n答：甲一\n————————\n答：乙二"
+    assert after == "答：丙三"
+
+
+def test_what_a_reply_that_was_never_written_would_have_held_waits_again(house: House) -> None:
+    outbox = house.outbox(None)
+    postponed(house, outbox, "甲一", 1)
+    second = postponed(house, outbox, "乙二", 2)
+    bundle = outbox.along(second, "答：乙二")
+    assert house.store.hand_over(bundle.taken, second.message_key, now_beijing())  # and then it was killed
+    outbox.recover(now_beijing())
+    assert "答：甲一" in said(ask(house.door(), text("丙三", 3))[0])
+
+
+def test_two_messages_at_once_do_not_both_take_the_same_answer_along(house: House) -> None:
+    outbox = house.outbox(None)
+    postponed(house, outbox, "甲一", 1)
+    second, third = (
+        inquiry_of(Wire(TOKEN, AES_KEY, APP_ID, 600).open(*PHONE.sealed(text(q, n)), time.time()), house.seal, time.time())
+        for n, q in enumerate(("乙二", "丙三"), 2)
+    )  # fmt: skip
+    entries = [house.reception.answer(inquiry)[0] for inquiry in (second, third)]
+    bundles = [outbox.along(inquiry, f"答：{inquiry.text}") for inquiry in (second, third)]
+    assert all("甲一" in bundle.content for bundle in bundles)
+    assert outbox.hand_over(entries[0], second, bundles[0])
+    assert not outbox.hand_over(entries[1], third, bundles[1])
+    last = said(ask(house.door(), text("丁四", 4))[0])
+    assert "丙三" in last
+    assert "甲一" not in last
+
+
 def test_what_another_process_keeps_waiting_is_seen_after_a_look(house: House) -> None:
     here, there = house.outbox(None), house.outbox(None)
     here.look()

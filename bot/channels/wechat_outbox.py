@@ -225,6 +225,7 @@ class Outbox:
             except SealBroken as error:
                 log.error("entry %d was answered but cannot be delivered: %s", entry.entry, error)
                 continue
+            self._store.give_back(inquiry.message_key)
             self.postpone(inquiry, max(started, entry.received_at + REDELIVERED_WITHIN))
             recovered += 1
         return recovered
@@ -240,6 +241,8 @@ class Outbox:
         What another process has just put there goes along with the message after the next look.
         """
         self._anything_waits = self._store.anything_waits()
+        if self._anything_waits:
+            self._store.forget(self._clock() - 4 * REDELIVERED_WITHIN)
 
     def step(self) -> bool:
         """Deal with one parcel that is due; False when there is none."""
@@ -340,16 +343,20 @@ class Outbox:
 
         What does not fit stays where it is, or begins to wait; a waiting answer that is still being worked on stays.
         """
-        kept = self._store.waiting_for(inquiry.conversation) if self._anything_waits else []
+        kept = self._store.waiting_for(inquiry.conversation, inquiry.message_key) if self._anything_waits else []
         if not kept:
             return Bundle(own)
         taken: list[int] = []
+        own_rows: list[int] = []
         answered: list[Inquiry] = []
         texts: list[str] = []
         more = say("along_more")
         for waiting in kept:
             parcel = codec.load(Parcel, waiting.payload)
-            text = self._words(parcel, inquiry.message_key)
+            if parcel.inquiry is not None and parcel.inquiry.message_key == inquiry.message_key:
+                own_rows.append(waiting.id)
+                continue
+            text = self._words(parcel, again=waiting.handed)
             if text is None:
                 continue
             if text and texts and not _fits([*texts, text, more], self._reply_bytes):
@@ -360,36 +367,46 @@ class Outbox:
                 if parcel.inquiry is not None:
                     answered.append(parcel.inquiry)
         if not texts:
-            return Bundle(own, tuple(taken))
+            return Bundle(own, (*taken, *own_rows))
         if _fits([*texts, own], self._reply_bytes):
-            return Bundle(_joined([*texts, own]), tuple(taken), tuple(answered))
+            return Bundle(_joined([*texts, own]), (*taken, *own_rows), tuple(answered))
         self.keep(Parcel(conversation=inquiry.conversation, inquiry=inquiry), late_key(inquiry))
         room = self._reply_bytes - len((_BETWEEN + more).encode())
         content = _joined([fit(_joined(texts), room), more])
         return Bundle(content, tuple(taken), tuple(answered), own_included=False)
 
-    def _words(self, parcel: Parcel, current: str) -> str | None:
-        """The text of a waiting parcel: None while there is none, empty where ``current`` is its own message."""
+    def _words(self, parcel: Parcel, *, again: bool) -> str | None:
+        """The text of a waiting parcel: None while there is none, empty where it has reached the citizen after all.
+
+        ``again``: it was handed over with the message that is answered now, so having reached the citizen counts for nothing.
+        """
         asked = parcel.inquiry
         if asked is None:
             return fit(parcel.text, self._reply_bytes)
-        if asked.message_key == current:
-            return ""
         reply = self._book.reply_to(Channel.WECHAT, asked.message_key)
         if reply is None:
             return None
+        if not again and self._arrived(self._reception.answer(asked)[0]):
+            return ""
         title = say("along_title", question=plain(asked.text[:20]))
         title += "\n" if title else ""
         return title + rendered(reply, self._reply_bytes - len(title.encode()))
 
     def hand_over(self, entry: int, inquiry: Inquiry, bundle: Bundle) -> bool:
-        """Record that the callback of ``inquiry`` is answered with ``bundle``; False where it must not be."""
-        if bundle.own_included and self._book.hand_over(Channel.WECHAT, [(entry, late_key(inquiry))]):
+        """Record that the callback of ``inquiry`` is answered with ``bundle``; False where it must not be.
+
+        Killed before the entry has its line, :meth:`recover` gives back what the bundle holds.
+        """
+        if not self._store.hand_over(bundle.taken, inquiry.message_key, self._clock()):
+            self.postpone(inquiry)  # a reply to another message has just taken a part of it along
+            return False
+        if not bundle.own_included:
+            self._book.deliver(entry, "waiting", "no room left; it goes along with the citizen's next message")
+        elif self._book.hand_over(Channel.WECHAT, [(entry, late_key(inquiry))]):
+            self._store.give_back(inquiry.message_key)
             return False
         for earlier in bundle.answered:
             self._book.deliver(self._reception.answer(earlier)[0], "passive", "with the citizen's next message")
-        if bundle.taken:
-            self._store.handed_over(bundle.taken)
         return True
 
 

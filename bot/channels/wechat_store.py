@@ -26,6 +26,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -64,6 +65,10 @@ waiting = Table(
     Column("key", Text, nullable=False),
     Column("payload_sealed", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column(
+        "handed_with", Text, nullable=False, server_default=""
+    ),  # key of the message whose reply it is in; empty: none
+    Column("handed_at", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("key"),
     Index("ix_wechat_waiting_conversation", "conversation"),
     sqlite_autoincrement=True,
@@ -99,6 +104,7 @@ class Waiting:
     id: int
     key: str
     payload: str
+    handed: bool = False  # with the very message that is answered now: this is a redelivery of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +179,39 @@ class WeChatStore:
 
     def waiting_count(self) -> int:
         """How many things wait for their citizens' next messages."""
+        statement = select(func.count()).select_from(waiting).where(waiting.c.handed_with == "")
         with self._reader.connect() as connection:
-            return int(connection.execute(select(func.count()).select_from(waiting)).scalar_one())
+            return int(connection.execute(statement).scalar_one())
 
-    def waiting_for(self, conversation: str) -> list[Waiting]:
-        """What waits for this citizen, oldest first."""
+    def waiting_for(self, conversation: str, message: str = "") -> list[Waiting]:
+        """What waits for this citizen, oldest first, and what was handed over with ``message`` (its key) before."""
         with self._reader.connect() as connection:
-            rows = connection.execute(_WAITING, {"of_conversation": conversation}).all()
+            rows = connection.execute(_WAITING, {"of_conversation": conversation, "of_message": message}).all()
         opened = ((row, self._open(row.payload_sealed)) for row in rows)
-        return [Waiting(row.id, row.key, payload) for row, payload in opened if payload]
+        return [Waiting(row.id, row.key, payload, row.handed_with != "") for row, payload in opened if payload]
 
-    def handed_over(self, numbers: Iterable[int]) -> None:
-        """Forget what the citizen has been given."""
+    def hand_over(self, numbers: Iterable[int], message: str, now: datetime) -> bool:
+        """The reply to ``message`` holds these; False, and nothing is changed, when another reply has taken one."""
+        wanted = list(numbers)
+        free = waiting.c.handed_with.in_(["", message])
+        taking = update(waiting).where(waiting.c.id.in_(wanted), free)
+        with self._writer.connect() as connection, connection.begin() as transaction:
+            if connection.execute(taking.values(handed_with=message, handed_at=to_stored(now))).rowcount != len(wanted):
+                transaction.rollback()
+                return False
+        return True
+
+    def give_back(self, message: str) -> None:
+        """The reply to ``message`` was never written: what it would have held waits again."""
         with self._writer.begin() as connection:
-            connection.execute(delete(waiting).where(waiting.c.id.in_(list(numbers))))
+            connection.execute(update(waiting).where(waiting.c.handed_with == message).values(handed_with=""))
+
+    def forget(self, before: datetime) -> None:
+        """Drop what was handed over before a moment: no redelivery asks for it any more."""
+        with self._writer.begin() as connection:
+            connection.execute(
+                delete(waiting).where(waiting.c.handed_with != "", waiting.c.handed_at < to_stored(before))
+            )
 
     # ---- subscription notices ----------------------------------------------------------------------------------
 
@@ -287,7 +312,10 @@ class WeChatStore:
 
 
 _WAITING = (
-    select(waiting.c.id, waiting.c.key, waiting.c.payload_sealed)
-    .where(waiting.c.conversation == bindparam("of_conversation"))
+    select(waiting.c.id, waiting.c.key, waiting.c.payload_sealed, waiting.c.handed_with)
+    .where(
+        waiting.c.conversation == bindparam("of_conversation"),
+        or_(waiting.c.handed_with == "", waiting.c.handed_with == bindparam("of_message")),
+    )
     .order_by(waiting.c.id)
 )
