@@ -58,7 +58,7 @@ from knowledge.readers.raw import RawDocument
 from knowledge.search import Searcher, ShelvedPassage
 from knowledge.semantic import SemanticIndex
 from knowledge.structure import Citation, ParsedDocument, parse
-from knowledge.understanding import understand
+from knowledge.understanding import MOST_EXPANDED, understand
 from knowledge.vocabulary import Vocabulary, library_vocabulary
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ log = logging.getLogger(__name__)
 _SLUG = re.compile(r"[a-z][a-z0-9-]{2,39}")
 _BATCH = 50
 _NO_DOCUMENT = "-"  # an id that no document has
+_MATTERS = 2  # names that the directory has for a matter which are searched for too
 Links = tuple[tuple[LinkKind, PolicyDocument, bool], ...]
 _RULINGS = {LinkKind.REPEALS: Validity.REPEALED, LinkKind.AMENDS: Validity.AMENDED}
 MAX_BYTES = 50 * 1024 * 1024
@@ -685,10 +686,14 @@ class Library:
         vocabulary = self._shelf.vocabulary(self._lexicon, self._index)
         understood = understand(question.text, self._lexicon, vocabulary, organs, question.filters)
         text, wanted = understood.text, understood.filters
-        finding = self._find(question, text, wanted, understood.expanded, facets)
+        handlers = organ_matching.match(text, organs, known=self._matters)
+        # What the directory calls the matter is searched for too: 「田租给大户」 is 土地流转纠纷 there.
+        known = (name for match in handlers[:1] for name in match.matters[:_MATTERS] if name not in text)
+        expanded = tuple(dict.fromkeys((*understood.expanded, *known)))[:MOST_EXPANDED]
+        finding = self._find(question, text, wanted, expanded, facets)
         if understood.stated and not finding.hits:
             wanted = question.filters
-            finding = self._find(question, text, wanted, understood.expanded, facets)
+            finding = self._find(question, text, wanted, expanded, facets)
         if not question.filters.described():
             finding = self._with_approved(finding, text, question.limit)
         return replace(
@@ -696,7 +701,7 @@ class Library:
             query=question.text,
             record=replace(finding.record, query=question.text, filters=wanted.described()),
             corrected=understood.corrected,
-            organs=organ_matching.match(text, organs, known=self._matters),
+            organs=handlers,
         )
 
     def _find(self, question: Question, text: str, filters: Filters, expanded: Sequence[str], facets: bool) -> Finding:

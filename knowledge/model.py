@@ -224,6 +224,7 @@ class OrganMatch:
     score: float  # 0..1
     because: tuple[str, ...]  # the functions or words that matched
     words: tuple[str, ...] = ()  # what stands in the question and speaks for the organ, in normal form
+    matters: tuple[str, ...] = ()  # official names of the matters that these words stand for, the widest first
 
 
 @dataclass(frozen=True, slots=True)

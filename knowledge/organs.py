@@ -218,7 +218,8 @@ def match(
         reasons = ([named[n]] if n in named else []) + because.get(n, []) + ([function] if fit >= _CLEAR else [])
         if score >= 0.2:
             words = _stretches(text, said.get(n, 0))
-            found.append(OrganMatch(directory[n], round(score, 4), tuple(dict.fromkeys(reasons)), words))
+            matters = tuple(dict.fromkeys(because.get(n, ())))
+            found.append(OrganMatch(directory[n], round(score, 4), tuple(dict.fromkeys(reasons)), words, matters))
     found.sort(key=lambda m: (-m.score, m.organ.name))
     return tuple(found[:limit])
 
