@@ -79,6 +79,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     migrate(engine)
     seal = load_or_create(settings.register.encryption_key, folder)
     contacts = OfficeContacts(settings, engine)
+    own_list = own_matters(settings)
     book = RegisterBook(engine, seal, lease_seconds=settings.register.lease_seconds, office_contacts=contacts)
     book.verify_seal()
     library = Library(
@@ -88,7 +89,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
         personal_data=lambda text: guarded_personal_data(text, contacts()),
         semantic=semantic_stage(settings),
         lexicon=own_lexicon(settings),
-        matters=own_matters(settings),
+        matters=own_list,
         today=today,
     )
     contacts.library = library
@@ -102,6 +103,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
         office=office,
         today=today(),
         own_organ=office.name,
+        matters=own_list,
     )
     limits = Limits(
         wait_seconds=settings.wechat.answer_within_seconds,

@@ -90,9 +90,9 @@ class OfficeSettings:
 class AnswersSettings:
     """When the assistant answers, asks back or says that nothing was found (probabilities 0..1)."""
 
-    answer_at: float = 0.45
-    choices_at: float = 0.25
-    family_at: float = 0.25
+    answer_at: float = 0.55
+    choices_at: float = 0.4
+    family_at: float = 0.5
     family_share: float = 0.45
     quote_characters: int = 150
     templates: str = ""

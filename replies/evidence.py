@@ -52,13 +52,18 @@ def elsewhere(finding: Finding, leading: Family, context: Context) -> OrganMatch
     organ's own. A township that is merely named says where, not what; a match without a reason is only a leaning.
     """
     match = holder(finding.organs, context, context.organ_at)
-    reasons = (*match.because, *match.words) if match is not None else ()
+    reasons = named_by(match) if match is not None else ()
     if match is None or not reasons or issued(match.organ, finding.hits[:NEAREST]):
         return None
     names = {match.organ.name, match.organ.short_name, *match.organ.aliases}
     if match.organ.relation is OrganRelation.TOWNSHIP and names & set(match.because):
         return None
     return None if any(family.holds(reason, leading) for reason in reasons) else match
+
+
+def named_by(match: OrganMatch) -> tuple[str, ...]:
+    """The directory's reasons, and those words of the question that name the matter to it."""
+    return (*match.because, *(word for word in match.words if family.rare(word)))
 
 
 def at_work(finding: Finding, context: Context) -> OrganMatch | None:

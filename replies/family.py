@@ -24,6 +24,7 @@ from replies.model import Turn
 FIRST = 5  # hits that are asked for their opinion
 _SPREAD = 0.7  # a hit whose score lies this much below the first one has 1/e of its say
 _NAMED = 5.0  # how rare (idf) the letters of a question have to be together, to name a matter
+_RARE = 5.5  # the same of a single word: 户口, not 补贴
 _MOSTLY = 0.5  # share (by rarity) of official words that has to be there
 _NAME_BONUS = 1.0  # added to a hit's score for each way in which its matter is named
 _GUIDED = ("how", "materials", "place", "phone", "who")  # aspects for which a guide has a section
@@ -32,7 +33,7 @@ _ALIKE, _ALIKE_SHARE = 4, 0.65  # letters in a row that two matters share, and t
 _FORM = re.compile(
     r"(?:办事)?指南|(?:政策)?(?:解读|问答|图解)|(?:暂行|试行|实施|管理|审批|审核确认|申领|发放)*"
     r"(?:办法|细则|规定|规则|条例|方案|意见|措施|要点|预案)|通知|通告|公告|公报|实施|工作|申请|申报|办理|认定|审批|做好|进一步"
-    r"|完善|优化|规范|调整|落实|关于|有关|事项|常见问题|解答|（[^）]*）|(?:19|20)\d\d(?:[—-](?:19|20)\d\d)?年?度?(?:[春秋]季)?"
+    r"|完善|优化|规范|调整|落实|发放|关于|有关|事项|常见问题|解答|（[^）]*）|(?:19|20)\d\d(?:[—-](?:19|20)\d\d)?年?度?(?:[春秋]季)?"
 )
 _PLACE = re.compile(r"^[一-鿿]{2,6}?(?:自治)?(?:省|州|市|县|区|旗)(?=\d|[一-鿿]{3})")
 _ORGANS = re.compile(r"[一-鿿]{0,20}?(?:人民政府办公室|人民政府|委员会|联合会|管理局|总局|[^规分格]局)")
@@ -130,7 +131,7 @@ def named(turn: Turn, finding: Finding, family: Family, home: str = "") -> bool:
 def titled(turn: Turn, finding: Finding, family: Family) -> bool:
     """Whether the question as typed names the matter itself, not only a head below it."""
     names = "\n".join(
-        _heads(hit) if hit.document.kind is DocumentKind.FAQ else matter(hit.document.title)
+        heads(hit) if hit.document.kind is DocumentKind.FAQ else matter(hit.document.title)
         for hit in family.hits[:FIRST]
     )
     typed = pairs(turn.core) | pairs(finding.corrected)
@@ -153,7 +154,12 @@ def content(core: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1024)
 def telling(core: str) -> tuple[str, ...]:
     """Those words of :func:`content` that are rare enough to name a matter on their own."""
-    return tuple(word for word in content(core) if sum(rarity for _, rarity in _weighed(word)) >= _NAMED)
+    return tuple(word for word in content(core) if rare(word))
+
+
+def rare(word: str) -> bool:
+    """Whether a word is rare enough to name a matter on its own: 宅基地, not 补贴."""
+    return sum(rarity for _, rarity in _weighed(word)) >= _RARE
 
 
 @lru_cache(maxsize=4096)
@@ -169,7 +175,7 @@ def _weighed(text: str) -> tuple[tuple[str, float], ...]:
 
 
 def _above(family: Family) -> str:
-    return "\n".join(_heads(hit) for hit in family.hits[:FIRST])
+    return "\n".join(heads(hit) for hit in family.hits[:FIRST])
 
 
 def mostly(words: str, text: str) -> bool:
@@ -196,7 +202,7 @@ def matter(title: str) -> str:
     return re.sub(r"[\W_]+", "", _FORM.sub(" ", _ORGANS.sub(" ", bare))).removesuffix("的")
 
 
-def _heads(hit: Hit) -> str:
+def heads(hit: Hit) -> str:
     """What stands above the words of a hit; the question of a FAQ item, the headings of another."""
     if hit.document.kind is DocumentKind.FAQ:
         return hit.passage.lead or hit.passage.text.split("\n", 1)[0]
@@ -215,7 +221,7 @@ def _alike(one: str, other: str) -> bool:
 
 def _asked(faq: Hit, name: str) -> bool:
     """Whether a FAQ item is about a matter: it gives its name, or its question has a short form of it."""
-    return (len(name) >= 3 and name in faq.passage.text) or any(_shortened(word, name) for word in content(_heads(faq)))
+    return (len(name) >= 3 and name in faq.passage.text) or any(_shortened(word, name) for word in content(heads(faq)))
 
 
 def _shortened(word: str, heads: str) -> bool:

@@ -20,7 +20,7 @@ from knowledge.model import (
     PolicyDocument,
 )
 from register.inquiry import Choice, Conversation, ReplyKind
-from replies import evidence, family, labels, sensitive
+from replies import certainty, evidence, family, labels, sensitive
 from replies import guide as guides
 from replies.model import (
     HANDLED,
@@ -40,8 +40,8 @@ from replies.text import echo, letters
 __all__ = ["Context", "Decision", "OfficeInfo", "choose", "enrich", "failed"]
 
 # Where the directory and the hits point to the same organ, this share of the threshold is enough to offer choices.
-AGREEING = 0.3
-_NEVER = 2.0  # a threshold that no probability reaches
+AGREEING = 0.5
+_IMPROBABLE = 0.15  # confidence of the library below which nothing is quoted
 _REGULATION = "《中华人民共和国政府信息公开条例》"
 _BASIS = {
     ReplyKind.NOT_FOUND: (f"{_REGULATION}第五条", f"{_REGULATION}第二十九条"),
@@ -181,35 +181,23 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     if turn.number_only or (turn.filters.number and not hits):
         return _by_number(turn, finding, context)
     leading = family.leading(hits)
-    sure = evidence.sure(turn, finding)
     year = evidence.missing_year(turn, hits[0]) if hits else ""
+    ours = evidence.placed(turn, hits, context.office.county)
+    sure = _sure(turn, finding, leading, context)
+    if ours is False:
+        sure = 0.0  # what is asked of one county is not answered with another's
     short = len(letters(turn.question)) <= 4
     vague = turn.vagueness is Vagueness.NO_MATTER and (short or sure < context.surer_at)
-    ours = evidence.placed(turn, hits, context.office.county)
     known = ours is True or family.named(turn, finding, leading, context.office.county)
     bare = turn.vagueness is Vagueness.BARE_TOPIC
     other = None if bare else evidence.elsewhere(finding, leading, context)
     agreed = known and other is None and turn.vagueness is Vagueness.CLEAR and leading.share >= context.family_share
-    vouched = evidence.vouched(finding, context)
-    at = context.family_at if agreed else context.answer_at if known else context.surer_at
-    if vouched and not known:
-        at = (
-            context.answer_at + context.surer_at
-        ) / 2  # the office's directory speaks for it, the question's words do not
-    if ours is False:
-        at = _NEVER  # what is asked of one county is not answered with another's
-    if other is not None and known and not family.titled(turn, finding, leading):
-        at = _NEVER  # a heading that happens to hold a word of the question does not outweigh the directory
-    if other is not None and not known:
-        # The directory sees another matter, which the first hits at best mention: they are neither quoted nor offered.
-        # Only a directory that is itself in doubt gives way to a hit that is far surer.
-        gives_way = sure >= FAR_SURER and other.score < context.organ_sure_at
-        at, sure = (context.surer_at, sure) if gives_way else (_NEVER, 0.0)
     if bare and not (known and sure >= context.surer_at) and turn.triage is None and not turn.followup:
         named = labels.distinct([hit for hit in hits if evidence.titled(turn, finding, hit)])
         if len({hit.document.id for hit in named}) > 1 and evidence.differs(named) is None:
             fitting = evidence.holder(finding.organs, context, context.organ_at)
             return _choices(named, "choices.topic", fitting)
+    at = context.family_at if agreed else context.answer_at
     if hits and sure >= at and not year and not vague and not _unmade(turn, sure, hits[0], context):
         ordered, replaced = evidence.in_force_first(hits)
         rivals = [] if turn.followup or agreed else evidence.rivals(ordered, turn)
@@ -219,6 +207,8 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
         ordered = family.guide_first(ordered, turn.aspect)
         near = [hit for hit in ordered if evidence.titled(turn, finding, hit)]
         return _answer(ordered, rule, context, near=near, beside=sure < context.surer_at)
+    if other is not None and not known:
+        sure = 0.0  # the directory sees another matter, which the first hits at best mention: they are not offered
     if _only_abuse(turn) and not (known and sure >= context.choices_at):
         return Decision(kind=ReplyKind.CLARIFY, rule="clarify.calm", variant="calm", missing=Missing.MATTER)
     if turn.triage is not None and (sure < context.choices_at or turn.triage.kind in _ELSEWHERE):
@@ -249,7 +239,7 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     if outside is not None and outside.organ.relation in _OUTSIDE and agreeing is None and not known:
         return _not_held(outside, hits, "not_held.outside")
     likely = [hit for hit in hits if evidence.relevant(turn, finding, hit)]
-    if not likely and vouched:
+    if not likely and evidence.vouched(finding, context):
         likely = [hit for hit in hits if evidence.issued(finding.organs[0].organ, (hit,))]
     if likely and sure >= context.choices_at:
         fitting = evidence.holder(finding.organs, context, context.organ_at)
@@ -257,6 +247,18 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
     if likely and agreeing is not None and sure >= context.choices_at * AGREEING and turn.vagueness is Vagueness.CLEAR:
         return _choices(labels.distinct(likely), "choices.organ_agrees", agreeing)
     return _missed(turn, finding, conversation, context)
+
+
+def _sure(turn: Turn, finding: Finding, leading: family.Family, context: Context) -> float:
+    """How sure we may be of the first hit (0..1).
+
+    Where the words may mean something else as well (figures to be made, a utility's business, no matter or a bare one),
+    the library itself has to be sure too; and what it finds improbable no other witness makes likely.
+    """
+    chance = certainty.chance(turn, finding, leading, context)
+    clear = turn.vagueness is Vagueness.CLEAR and turn.triage is None and not turn.wants_creation
+    alone = clear and finding.confidence >= _IMPROBABLE
+    return chance if alone else min(chance, evidence.sure(turn, finding))
 
 
 def _unmade(turn: Turn, sure: float, hit: Hit, context: Context) -> bool:
@@ -273,7 +275,6 @@ def _only_abuse(turn: Turn) -> bool:
     return len(turn.core) <= _NO_MATTER
 
 
-FAR_SURER = 0.85  # confidence that outweighs a directory which sees another matter
 _WORD = 2  # letters of the shortest word that could be looked up
 _NO_MATTER = 3  # letters that a message may have left besides its abuse
 # Where these belong is a better reply than choices.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from knowledge.matters import Matters
 from knowledge.model import DocumentKind, Filters, Finding, Hit, Organ, OrganMatch, Passage, PolicyDocument
 from register.inquiry import Choice, ReplyKind
 
@@ -213,8 +214,9 @@ class Context:
     directory: tuple[Organ, ...] = ()
     organ_at: float = 0.3  # score from which a function match names an organ
     organ_sure_at: float = 0.6  # score from which an outside organ wins over mere choices
-    family_at: float = 0.25  # confidence that is enough where the first hits agree on one matter that is named
+    family_at: float = 0.5  # probability that is enough where the first hits agree on one matter that is named
     family_share: float = 0.45  # share of the first hits' say from which they agree
+    matters: Matters | None = None  # the office's own list of departments' matters; None: the one that ships
 
     @property
     def surer_at(self) -> float:

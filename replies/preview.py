@@ -184,7 +184,7 @@ _OTHER = hit("青禾县就业创业补贴办法", "一次性创业补贴标准�
 
 def context(office: OfficeInfo = OFFICE) -> Context:
     """The thresholds and the directory of the samples."""
-    return Context(answer_at=0.5, choices_at=0.25, office=office, today=TODAY, directory=_DIRECTORY)
+    return Context(answer_at=0.55, choices_at=0.4, family_at=0.5, office=office, today=TODAY, directory=_DIRECTORY)
 
 
 def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
@@ -220,7 +220,9 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
     held = finding(fee, [PENSION], 0.1, organs=[OrganMatch(_BUREAU, 0.8, ("城乡居民基本养老保险",))])
     theirs = hit("退休人员体检服务指南", "由县人社局安排。", document="d7", lead="体检", score=9.0)
     waived = hit("青禾县社会救助细则", "重度残疾人的医保费由县财政代缴。", document="d8", score=9.8)
-    agreeing = finding(fee, [theirs, PENSION], 0.1, organs=[OrganMatch(_BUREAU, 0.8, ("城乡居民基本养老保险",))])
+    agreeing = finding(
+        fee, [theirs, PENSION, _OTHER], 0.16, organs=[OrganMatch(_BUREAU, 0.8, ("城乡居民基本养老保险",))]
+    )
     outside = finding("个税", [], 0.0, organs=[OrganMatch(_TAX, 0.9, ())])
     return (
         answer,
@@ -246,7 +248,7 @@ def samples(office: OfficeInfo = OFFICE) -> tuple[Sample, ...]:
         ),
         of("answer 同一事项", fee, finding(fee, [PENSION, _GUIDE, _with_words(PENSION, "按年缴费。", 4), _OTHER], 0.4)),
         of("answer 两个问题", f"{fee}？另外低保怎么申请", finding(fee, [PENSION], 0.9)),
-        of("choices", "重度残疾人由财政代缴哪一档", _unexpanded(finding("代缴", [PENSION, waived, _OTHER], 0.4))),
+        of("choices", "重度残疾人由财政代缴哪一档", _unexpanded(finding("代缴", [PENSION, waived, _OTHER], 0.9))),
         of("choices 有单位", "退休人员体检在哪做", agreeing),
         of("choices/one", "量血压在哪", finding("量血压", [_with_words(theirs, "量血压由县人社局安排。")], 0.4)),
         of("choices/again", "7", None, offered),
