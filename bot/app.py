@@ -27,7 +27,7 @@ from bot.channels.trouble import ChannelState
 from bot.config import Settings
 from bot.database import migrate, open_engine
 from bot.errors import ConfigError
-from bot.reception import Limits, Manner, Reception
+from bot.reception import Limits, Manner, Reception, Thinker
 from knowledge import lexicon, matters, store
 from knowledge.index.engines import open_index
 from knowledge.lexicon import Lexicon
@@ -71,8 +71,13 @@ class House:
         self.engine.dispose()
 
 
-def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing().date()) -> House:
-    """Join the parts over the configured data folder; makes and migrates the database where needed."""
+def build(
+    settings: Settings, *, today: Callable[[], date] = lambda: now_beijing().date(), thinker: Thinker | None = None
+) -> House:
+    """Join the parts over the configured data folder; makes and migrates the database where needed.
+
+    ``thinker`` looks up and writes the answers in place of this process (:mod:`bot.thinkers`).
+    """
     folder = settings.data.folder
     folder.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.database_url, threads=settings.server.threads + 4)
@@ -114,7 +119,7 @@ def build(settings: Settings, *, today: Callable[[], date] = lambda: now_beijing
     own_words = settings.answers.sensitive_words
     screen = sensitive.load(Path(own_words)) if own_words else sensitive.shipped()
     manners = {Channel.TELEGRAM: Manner(telegram_outbox.understood, telegram_outbox.outgoing)}
-    reception = Reception(book, library, composer, context, limits, screen, manners)
+    reception = Reception(book, library, composer, context, limits, screen, manners, thinker)
     return House(settings, engine, seal, book, library, composer, reception)
 
 
@@ -324,6 +329,7 @@ async def _sweep(house: House, abandoned: Callable[[Inquiry], None]) -> None:
                 await anyio.to_thread.run_sync(house.library.refresh_validity)
                 await anyio.to_thread.run_sync(house.library.sync)
                 day = today
+            await anyio.to_thread.run_sync(house.library.organs)  # what is masked depends on it, whoever looks up
             await anyio.to_thread.run_sync(house.reception.sweep, now_beijing(), abandoned)
         except Exception:
             log.exception("the sweeper failed; it tries again in %s s", _SWEEP_SECONDS)

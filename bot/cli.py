@@ -39,6 +39,7 @@ from bot.channels.wechat_store import WeChatStore
 from bot.config import Settings, load
 from bot.errors import BotError, ConfigError, PortInUse
 from bot.rehearsal import read_dialogs, read_questions, regressions, rehearse
+from bot.thinkers import Thinkers
 from knowledge import lexicon, matters, sayings, semantic, training
 from knowledge.errors import KnowledgeError
 from knowledge.evaluation import evaluate
@@ -457,9 +458,11 @@ def _serve(args: argparse.Namespace, settings: Settings) -> int:
 
     host, port = settings.server.host, settings.server.port
     _claim(host, port)
-    house = build(settings)
+    with closing(build(settings)) as before:
+        repaired = before.library.ensure_index()
+    thinkers = Thinkers(settings, settings.server.processes) if settings.server.processes else None
+    house = build(settings, thinker=thinkers)
     try:
-        repaired = house.library.ensure_index()
         if repaired:
             err.print(f"bianmin: {repaired}")
         state = house.library.state()
@@ -481,6 +484,8 @@ def _serve(args: argparse.Namespace, settings: Settings) -> int:
             timeout_keep_alive=30,
         )
     finally:
+        if thinkers is not None:
+            thinkers.close()
         house.close()
     return 0
 

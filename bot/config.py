@@ -54,6 +54,7 @@ class ServerSettings:
     port: int = 8000
     base_url: str = "http://127.0.0.1:8000"
     threads: int = 4
+    processes: int = 2
     body_limit: int = 65536
     asks_per_minute: int = 30
     trusted_proxies: tuple[str, ...] = ()
@@ -362,6 +363,8 @@ def _check(settings: Settings, where: str) -> None:
         raise ConfigError(f"{where} [index]: engine must be 'tantivy' or 'whoosh', not '{settings.index.engine}'")
     if not 0 < settings.server.port < 65536:
         raise ConfigError(f"{where} [server]: port must lie between 1 and 65535")
+    if not 0 <= settings.server.processes <= 64:
+        raise ConfigError(f"{where} [server]: processes must lie between 0 and 64")
     if not 0 <= settings.answers.choices_at <= settings.answers.answer_at <= 1:
         raise ConfigError(f"{where} [answers]: 0 <= choices_at <= answer_at <= 1 must hold")
     if not (0 <= settings.answers.family_at <= 1 and 0 <= settings.answers.family_share <= 1):

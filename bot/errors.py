@@ -27,6 +27,10 @@ class DatabaseUnusable(BotError):
     """The database cannot be opened or was written by a newer program."""
 
 
+class ThinkerDied(BotError):
+    """A process that looks up answers could not start, or a message ended two of them."""
+
+
 class WeChatRefused(BotError):
     """WeChat's API answered with an error code; ``code`` is its ``errcode``."""
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
 from bot.errors import BotError
 from knowledge.library import Library
@@ -75,6 +76,26 @@ class Response:
     durations: dict[str, float]  # step → seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """思考结果: what the register has to know of a :class:`Response`; small enough to be sent between processes."""
+
+    turn: TurnKind
+    alert: bool
+    reply: Reply
+    conversation: Conversation
+    durations: dict[str, float]
+
+
+class Thinker(Protocol):
+    """思考: :meth:`Reception.think`, done elsewhere."""
+
+    def think(
+        self, inquiry: Inquiry, conversation: Conversation, now: datetime, limit_bytes: int, entry: int
+    ) -> Thought | None:
+        """Read, look up, decide and write; None when nobody is there to do it."""
+
+
 class Reception:
     """Answers inquiries. Safe to call from many threads and many processes at once."""
 
@@ -87,8 +108,10 @@ class Reception:
         limits: Limits,
         sensitive_words: SensitiveWords | None = None,
         manners: Mapping[Channel, Manner] | None = None,
+        thinker: Thinker | None = None,
     ) -> None:
-        """``sensitive_words`` is the office's own list; None means the one that ships."""
+        """``sensitive_words`` is the office's own list; None means the one that ships. ``thinker`` looks up and writes
+        in our place (:mod:`bot.thinkers`)."""
         self._book = book
         self._library = library
         self._composer = composer
@@ -96,6 +119,7 @@ class Reception:
         self._limits = limits
         self._manners = dict(manners or {})
         self._sensitive = sensitive_words
+        self._thinker = thinker
         self._working: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
 
@@ -159,10 +183,18 @@ class Reception:
         now = now_beijing()
         minutes = self._limits.channel_minutes.get(inquiry.channel, self._limits.expires_minutes)
         conversation = self._book.conversation(inquiry.conversation, now, minutes)
-        response = self.respond(inquiry, conversation, now, limit_bytes=limit_bytes, entry=entry)
-        durations.update(response.durations)
-        self._act_on(response.turn, response.decision, conversation, entry)
-        return response.reply, response.conversation
+        thought = self._thinker and self._thinker.think(inquiry, conversation, now, limit_bytes, entry)
+        thought = thought or self.think(inquiry, conversation, now, limit_bytes, entry)
+        durations.update(thought.durations)
+        self._act_on(thought, conversation, entry)
+        return thought.reply, thought.conversation
+
+    def think(
+        self, inquiry: Inquiry, conversation: Conversation, now: datetime, limit_bytes: int, entry: int
+    ) -> Thought:
+        """:meth:`respond`, without what only a rehearsal wants to see."""
+        found = self.respond(inquiry, conversation, now, limit_bytes=limit_bytes, entry=entry)
+        return Thought(found.turn.kind, bool(found.decision.alert), found.reply, found.conversation, found.durations)
 
     def respond(
         self, inquiry: Inquiry, conversation: Conversation, now: datetime, *, limit_bytes: int = 0, entry: int = 0
@@ -195,14 +227,14 @@ class Reception:
         guide, links = self._library.answer_context(first, guide=bool(decision.guide_wanted))
         return enrich(decision, guide=guide, links=links)
 
-    def _act_on(self, turn: Turn, decision: Decision, conversation: Conversation, entry: int) -> None:
+    def _act_on(self, thought: Thought, conversation: Conversation, entry: int) -> None:
         """What a message asks of the register besides its own reply: a judgement, a hand-over, an alert."""
         judged = conversation.last_entry
-        if turn.kind in (TurnKind.USEFUL, TurnKind.USELESS) and judged:
-            self._book.judge(judged, turn.kind is TurnKind.USEFUL)
-        if turn.kind is TurnKind.HUMAN:
+        if thought.turn in (TurnKind.USEFUL, TurnKind.USELESS) and judged:
+            self._book.judge(judged, thought.turn is TurnKind.USEFUL)
+        if thought.turn is TurnKind.HUMAN:
             self._book.note(entry, "handover", f"about entry {judged}" if judged else "")
-        if decision.alert:
+        if thought.alert:
             self._book.note(entry, "alert", "sensitive words: staff should look at this entry")
 
     def _await(self, entry: int, inquiry: Inquiry) -> Reply:
