@@ -17,6 +17,7 @@ import json
 import pickle
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -25,8 +26,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import leanings
-from county import County, told
-from fit_weights import FOLDS, TARGET, figures, named, ordered
+from county import County
+from county import told as county_lists
+from fit_weights import FOLDS, NOTHING, TARGET, figures, named, ordered, told
 
 from knowledge import evaluation, fitting, ranking, semantic, training
 from knowledge.index import PassageIndex
@@ -106,7 +108,7 @@ def the_county() -> Found:
     """The demo county's lists; one right item is enough for each question."""
     county = County()
     try:
-        samples = [sample for question in told() if (sample := county.ask(question).sample()) is not None]
+        samples = [sample for question in county_lists() if (sample := county.ask(question).sample()) is not None]
     finally:
         county.close()
     return [(sample, max(int(sample.right.sum()), 1)) for sample in samples]
@@ -123,7 +125,9 @@ def firsts(outcomes: list[tuple[fitting.Sample, ranking.Weights, int]]) -> dict[
 
 def fitted(counted: list[tuple[fitting.Sample, float]]) -> ranking.Weights:
     """The weights for these questions, each with how often it counts."""
-    return leanings.fit([sample for sample, _ in counted], [count for _, count in counted])
+    weights = leanings.fit([sample for sample, _ in counted], [count for _, count in counted])
+    level = evaluation.fit_weights([sample for sample, count in counted for _ in range(round(count))], NOTHING)
+    return replace(weights, merit=level.merit)
 
 
 def main(arguments: list[str]) -> None:
@@ -161,7 +165,7 @@ def main(arguments: list[str]) -> None:
     report[f"{tuned}, passages never judged before"] = figures([o for o in crossed[tuned] if id(o[0]) in never])
     weights = fitted(everything)
     data = json.loads((TARGET / "ranker.json").read_text("utf-8"))
-    data["semantic"] = {"first": named(weights.first), "full": named(weights.full)}
+    data["semantic"] = {"first": named(weights.first), "full": named(weights.full), "merit": told(weights.merit)}
     data["semantic_provenance"] = {
         "made_by": "bench/fit_semantic.py",
         "made_on": date.today().isoformat(),

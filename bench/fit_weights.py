@@ -59,12 +59,14 @@ def figures(outcomes: list[tuple[fitting.Sample, ranking.Weights, int]]) -> dict
     return {name: round(float(np.mean([r[name] for r in rows])), 4) for name in rows[0]}
 
 
+def told(weights: np.ndarray) -> dict[str, float]:
+    """Weights by name, zeroes and ruled ones left out."""
+    pairs = zip(ranking.FEATURES, weights, strict=True)
+    return {n: round(float(w), 3) for n, w in pairs if w and n not in ranking.RULED}
+
+
 def named(scale: ranking.Scale) -> dict[str, object]:
     """A scale as the file holds it, zeroes and ruled weights left out."""
-
-    def told(weights: np.ndarray) -> dict[str, float]:
-        pairs = zip(ranking.FEATURES, weights, strict=True)
-        return {n: round(float(w), 3) for n, w in pairs if w and n not in ranking.RULED}
 
     gates = [{n: round(float(w), 4) for n, w in zip(ranking.NATURE, gate, strict=True) if w} for gate in scale.gates]
     return {
@@ -101,7 +103,7 @@ def main(arguments: list[str]) -> None:
         "cross_validated": report,
         "ruled": "weights of 近义词, 点名, 效力, 日期, 来源 are laid down by hand: the judged sets know nothing of them",
     }
-    data["plain"] = {"first": named(weights.first), "full": named(weights.full)}
+    data["plain"] = {"first": named(weights.first), "full": named(weights.full), "merit": told(weights.merit)}
     data["ruled"] = RULED
     (TARGET / "ranker.json").write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
     print(json.dumps(report, indent=1), file=sys.stderr)

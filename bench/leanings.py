@@ -13,14 +13,14 @@ import torch
 
 from knowledge import fitting, ranking
 
-LEANINGS = 3
+LEANINGS = 4
 RIDGE = 10.0  # on weights of standardised features
 GATE_RIDGE = 3.0  # on weights of the standardised nature
 _ROUNDS = 200
 
 
 def fit(samples: Sequence[fitting.Sample], counts: Sequence[float]) -> ranking.Weights:
-    """Both stages; ``counts`` says how often each question counts."""
+    """Both stages; ``counts`` says how often each question counts. The merit is that of the base."""
     cheap = [ranking.FEATURES.index(name) for name in ranking.CHEAP]
     full = cheap + [ranking.FEATURES.index(name) for name in ranking.COSTLY]
     natures = [ranking.nature(sample.table) for sample in samples]
@@ -29,7 +29,8 @@ def fit(samples: Sequence[fitting.Sample], counts: Sequence[float]) -> ranking.W
     for sample, nature in zip(samples, natures, strict=True):
         head = np.argsort(-(sample.table @ first.of(nature)), kind="stable")[: ranking.FULL]
         heads.append(fitting.Sample(sample.table[head], sample.right[head], sample.group))
-    return ranking.Weights(first, _scale(heads, natures, counts, full))
+    last = _scale(heads, natures, counts, full)
+    return ranking.Weights(first, last, last.base)
 
 
 def _scale(

@@ -425,9 +425,9 @@ def fit_weights(found: Sequence[fitting.Sample], prior: ranking.Weights, *, ridg
     for sample in found:
         head = np.argsort(-(sample.table @ first), kind="stable")[: ranking.FULL]
         heads.append(fitting.Sample(sample.table[head], sample.right[head], sample.group))
-    return ranking.Weights(
-        ranking.level(first), ranking.level(fitting.fit_ranker(heads, full, ridge=ridge, prior=prior.full.base))
-    )
+    found_full = fitting.fit_ranker(heads, full, ridge=ridge, prior=prior.full.base)
+    merit = np.where([name in ranking.RULED for name in ranking.FEATURES], 0.0, found_full)
+    return ranking.Weights(ranking.level(first), ranking.level(found_full), merit)
 
 
 def _trade_off(outcomes: Sequence[tuple[float, float]]) -> tuple[tuple[float, float, float], ...]:

@@ -717,10 +717,15 @@ def level(base: Floats) -> Scale:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """排序权重: ``first`` chooses whom the costly features are measured for, ``full`` knows these too."""
+    """排序权重: ``first`` chooses whom the costly features are measured for, ``full`` knows these too.
+
+    ``merit`` is the same for every question, so that the scores of two questions can be compared: by it the confidence
+    judges, and it knows what a passage says, not what its document is.
+    """
 
     first: Scale
     full: Scale
+    merit: Floats  # (f,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -744,7 +749,11 @@ def shipped_ranker() -> RankerModel:
     """The weights that ship (``weights/ranker.json``)."""
     data = json.loads(resources.files("knowledge").joinpath("weights/ranker.json").read_text("utf-8"))
     plain, semantic = (
-        Weights(*(_scale(data[kind][stage], data["ruled"]) for stage in ("first", "full")))
+        Weights(
+            first=_scale(data[kind]["first"], data["ruled"]),
+            full=_scale(data[kind]["full"], data["ruled"]),
+            merit=vector(data[kind]["merit"]),
+        )
         for kind in ("plain", "semantic")
     )
     return RankerModel(plain, semantic)
@@ -766,7 +775,7 @@ class Ranked:
 
     order: Places  # (n,) rows of ``table``, best first
     scores: Floats  # (n,) by row
-    merit: Floats  # (n,) by row, the learned part of the score: what the passage says, not what its document is
+    merit: Floats  # (n,) by row, comparable between questions; of the first ``full`` rows of ``order`` only
     table: Floats  # (n, f)
     full: int  # how many of the first have the costly features
     weights: Floats  # (f,) of this question
@@ -797,8 +806,7 @@ def rank(
         # The rest keeps its order below the head: both scales must not be compared.
         tail = order[FULL:]
         scores[tail] = scores[head[-1]] - 1e-6 + first[tail] - first[tail[0]]
-    ruled = [_AT[name] for name in RULED]
-    merit = scores - table[:, ruled] @ full[ruled]
+    merit = table @ weight.merit
     return Ranked(np.concatenate((head, order[FULL:])), scores, merit, table, len(head), full)
 
 
