@@ -624,19 +624,24 @@ def refine(asked: Asked, passages: Sequence[Prepared], table: Floats, rows: Sequ
     """Fill the costly features of these rows of ``table``."""
     texts = [passages[row].text for row in rows]
     if texts:
-        table[np.array(rows)[:, None], _COSTLY] = _costly(asked, texts)
+        table[np.array(rows)[:, None], _COSTLY] = _costly((asked,), texts)[0]
 
 
 _COSTLY = [_AT[name] for name in COSTLY]
 
 
-def _costly(asked: Asked, texts: Sequence[str]) -> Floats:
-    """Shape ``(len(texts), 2)``."""
-    partial = process.cdist([asked.text[:MOST_COMPARED]], texts, scorer=fuzz.partial_ratio, dtype=np.float64)[0] / 100.0
-    words = [(word, len(word)) for word in asked.terms.words]
-    total = sum(length for _, length in words) or 1
-    held = [sum([length for word, length in words if word in text]) / total for text in texts]
-    return np.array((partial, held)).T
+def _costly(readings: Sequence[Asked], texts: Sequence[str]) -> Floats:
+    """Shape ``(len(readings), len(texts), 2)``."""
+    asked = [reading.text[:MOST_COMPARED] for reading in readings]
+    partial = process.cdist(asked, texts, scorer=fuzz.partial_ratio, dtype=np.float64) / 100.0
+    words = dict.fromkeys(word for reading in readings for word in reading.terms.words)
+    held = {word: np.array([word in text for text in texts]) for word in words}  # most words stand in both readings
+    share = np.zeros_like(partial)
+    for place, reading in enumerate(readings):
+        for word in reading.terms.words:
+            share[place] += held[word] * len(word)
+        share[place] /= sum(map(len, reading.terms.words)) or 1
+    return np.stack((partial, share), axis=2)
 
 
 # --- weights -----------------------------------------------------------------------------------------------------------
@@ -798,7 +803,7 @@ def rank(
     head = order[:FULL]
     texts = [passages[row].text for row in head.tolist()]
     if texts:
-        table[head[:, None], _COSTLY] = sum(_costly(reading, texts) for reading in readings) / len(readings)
+        table[head[:, None], _COSTLY] = _costly(readings, texts).sum(0) / len(readings)
     scores = first.copy()
     scores[head] = table[head] @ full
     head = head[np.argsort(-scores[head], kind="stable")]

@@ -227,6 +227,7 @@ class SemanticIndex:
         self._cleared = False
         self._held = self._nothing()
         self._question = lru_cache(maxsize=256)(model.question)
+        self._compared: tuple[_Held, str, Floats] | None = None  # the last question compared with every passage
 
     # --- writing
 
@@ -343,6 +344,7 @@ class SemanticIndex:
         elif held.plain is not None:
             rows = held.every
             scores = _scores(held.plain, asked)
+            self._compared = (held, text, scores)
         else:
             rows = self._promising(held, asked, max(_PROMISING, 4 * limit))
             scores = _scores(held.vectors.take(rows, axis=0).astype(np.float32), asked) / held.lengths[rows]
@@ -356,12 +358,16 @@ class SemanticIndex:
         rows = np.array([held.rows.get(i, -1) for i in ids], dtype=np.int64)
         if not held.ids:
             return [0.0] * len(ids)
-        if held.plain is not None:
+        compared = self._compared
+        if compared is not None and compared[0] is held and compared[1] == text:
+            found = compared[2][rows]
+        elif held.plain is not None:
             found = _scores(held.plain[rows], asked)
         else:
             found = _scores(held.vectors[rows].astype(np.float32), asked) / held.lengths[rows]
         found[rows < 0] = 0.0
-        return [float(f) for f in found]
+        similar: list[float] = found.tolist()
+        return similar
 
     def close(self) -> None:
         """Let go of the file."""

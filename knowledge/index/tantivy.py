@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ _HEAP = 64_000_000
 _LOCK_WAIT = 30.0
 _MOST_IDS = 100_000
 _MOST_COUNTS = 200_000
+_MOST_CLAUSES = 20_000
 _LATELY = 0.05  # seconds
 
 
@@ -97,9 +99,11 @@ class TantivyIndex:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._meta = folder / "meta.json"
         self._lock = threading.RLock()
         self._open: _Open | None = None
         self._schema = _schema()
+        self._clause = lru_cache(maxsize=_MOST_CLAUSES)(self._new_clause)
         self._writer: Any = None
 
     # --- writing -----------------------------------------------------------------------------------------------------
@@ -216,7 +220,7 @@ class TantivyIndex:
             return index
         with self._lock:
             try:
-                status = (self._folder / "meta.json").stat()
+                status = self._meta.stat()
             except FileNotFoundError as error:
                 raise IndexUnavailable(f"no index in {self._folder}; rebuild it from the library") from error
             now = (status.st_mtime_ns, status.st_ino, status.st_size)
@@ -235,9 +239,7 @@ class TantivyIndex:
         if not found:
             return None
         schema, query = self._schema, tantivy.Query
-        wanted = query.boolean_query(
-            [(tantivy.Occur.Should, query.term_query(schema, field, token, "freq")) for field, token in found]
-        )
+        wanted = query.boolean_query([self._clause(field, token) for field, token in found])
         limits = [query.term_set_query(schema, field, list(values)) for field, values in conditions(where)]
         if where.year:
             limits.append(query.term_query(schema, "year", where.year, "basic"))
@@ -245,6 +247,9 @@ class TantivyIndex:
             return wanted
         must = tantivy.Occur.Must
         return query.boolean_query([(must, wanted), *((must, query.const_score_query(q, 0.0)) for q in limits)])
+
+    def _new_clause(self, field: str, token: str) -> tuple[Any, Any]:
+        return tantivy.Occur.Should, tantivy.Query.term_query(self._schema, field, token, "freq")
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
