@@ -24,9 +24,8 @@ from knowledge.search import Searcher
 FOLDS = 5
 TARGET = Path(__file__).parents[1] / "knowledge" / "weights"
 RULED = {"expanded": 2.0, "named": 15.0, "lapsed": -2.0, "recent": 0.3, "source": 0.1}
-NOTHING = ranking.Weights(
-    ranking.level(np.zeros(len(ranking.FEATURES))), ranking.level(np.zeros(len(ranking.FEATURES)))
-)
+_ZEROES = np.zeros(len(ranking.FEATURES))
+NOTHING = ranking.Weights(ranking.level(_ZEROES), ranking.level(_ZEROES), _ZEROES)
 
 
 def searcher_over(folder: Path, removed: frozenset[str] = frozenset()) -> Searcher:
