@@ -8,7 +8,7 @@ The top room: it may import every other. Its errors::
     ├── SignatureRejected    a callback that cannot prove where it comes from (403)
     ├── DatabaseUnusable     the database cannot be opened or was written by a newer program
     ├── MalformedMessage     a callback that is not in the channel's form (400)
-    ├── ThinkerDied          a process that looks up answers could not start, or died twice over one message
+    ├── ThinkerDied          processes that look up answers died twice over one message
     ├── WeChatRefused        WeChat's API answered with an error code
     ├── WeChatUnreachable    WeChat's API did not answer
     ├── UnreadableMail       a mail that cannot be read; kept for a person

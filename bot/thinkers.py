@@ -17,6 +17,7 @@ import pickle
 import queue
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from datetime import datetime
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _TRIES = 2  # processes that one message may cost
 _STOP_SECONDS = 5.0
+_AGAIN_SECONDS = 10.0
 _PATIENCE = 2.0  # seconds that a message waits for a process before the caller helps itself
 
 Task = tuple[Inquiry, Conversation, datetime, int, int]
@@ -42,22 +44,23 @@ class Thinkers:
     """思考进程组: ``count`` processes, each with a house of its own over the same data. Safe for many threads."""
 
     def __init__(self, settings: Settings, count: int) -> None:
-        """Starts them all and waits until they can answer; raises :class:`ThinkerDied` when one cannot."""
+        """Starts them all and returns at once: until one is ready, whoever asks helps himself."""
         self._settings = settings
         self._closing = False
         self._free: queue.LifoQueue[_Seat] = queue.LifoQueue()  # who worked last has the warmest caches
+        self._ready = 0  # seats that have answered or can
+        self._lock = threading.Lock()
         self._seats = [_Seat(settings) for _ in range(count)]
         atexit.register(self.close)  # before multiprocessing waits for processes that only end with their pipe
-        try:
-            for seat in self._seats:
-                seat.wait_until_ready()
-                self._free.put(seat)
-        except (EOFError, OSError) as error:
-            self.close()
-            raise ThinkerDied(
-                "a process that looks up answers could not start; its own message stands above; "
-                "or set BIANMIN_SERVER__PROCESSES=0"
-            ) from error
+        for seat in self._seats:
+            threading.Thread(target=self._admit, args=(seat,), name="thinker", daemon=True).start()
+
+    def wait_until_ready(self, seconds: float) -> bool:
+        """Whether all of them are ready within so many seconds."""
+        until = time.monotonic() + seconds
+        while self._ready < len(self._seats) and time.monotonic() < until:
+            time.sleep(0.02)
+        return self._ready == len(self._seats)
 
     def think(
         self, inquiry: Inquiry, conversation: Conversation, now: datetime, limit_bytes: int, entry: int
@@ -67,6 +70,8 @@ class Thinkers:
         Raises what the work raises, and :class:`ThinkerDied` for a message that kills whoever works on it.
         """
         asked = pickle.dumps((inquiry, conversation, now, limit_bytes, entry), pickle.HIGHEST_PROTOCOL)
+        if not self._ready:
+            return None
         for _ in range(_TRIES):
             try:
                 seat = self._free.get(timeout=_PATIENCE)
@@ -76,6 +81,8 @@ class Thinkers:
                 told = seat.ask(asked)
             except (EOFError, OSError):
                 log.error("a process died over entry %d and is started again", entry)
+                with self._lock:
+                    self._ready -= 1
                 threading.Thread(target=self._start_again, args=(seat,), name="thinker", daemon=True).start()
                 continue
             self._free.put(seat)
@@ -86,22 +93,46 @@ class Thinkers:
 
     def _start_again(self, seat: _Seat) -> None:
         seat.stop(0.0)
-        while not self._closing:
+        fresh = self._replace(seat)
+        if fresh is not None:
+            self._admit(fresh)
+
+    def _replace(self, seat: _Seat) -> _Seat | None:
+        """A new process in the place of this one; None when they are being ended."""
+        with self._lock:
+            if self._closing:
+                return None
             fresh = _Seat(self._settings)
-            self._seats[self._seats.index(seat)] = seat = fresh
+            self._seats[self._seats.index(seat)] = fresh
+        return fresh
+
+    def _admit(self, seat: _Seat) -> None:
+        """Let it work as soon as it can; one that cannot start is tried again until one does."""
+        waiting: _Seat | None = seat
+        while waiting is not None:
             try:
-                fresh.wait_until_ready()
+                waiting.wait_until_ready()
             except (EOFError, OSError):
-                log.error("a process that looks up answers could not start; trying again in %s s", _STOP_SECONDS)
-                fresh.stop(_STOP_SECONDS)
+                if self._closing:
+                    return
+                log.error(
+                    "a process that looks up answers could not start; its own message stands above; the serving process "
+                    "answers meanwhile, the next try comes in %s s; BIANMIN_SERVER__PROCESSES=0 does without",
+                    _AGAIN_SECONDS,
+                )
+                waiting.stop(0.0)
+                time.sleep(_AGAIN_SECONDS)
+                waiting = self._replace(waiting)
                 continue
-            self._free.put(fresh)
+            with self._lock:
+                self._ready += 1
+            self._free.put(waiting)
             return
-        seat.stop(_STOP_SECONDS)
 
     def close(self) -> None:
         """End them."""
-        self._closing = True
+        with self._lock:
+            self._closing = True
         atexit.unregister(self.close)
         for seat in self._seats:
             seat.stop(_STOP_SECONDS)

@@ -15,7 +15,7 @@ import pytest
 from bot.app import House, build
 from bot.config import ConfigError, DataSettings, Settings, load
 from bot.errors import ThinkerDied
-from bot.thinkers import Thinkers
+from bot.thinkers import Thinkers, _Seat
 from register.clock import now_beijing
 from register.inquiry import Channel, Conversation, EntryStatus, Inquiry, ReplyKind
 
@@ -37,6 +37,7 @@ def thinking(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     settings = replace(Settings(), data=DataSettings(folder=folder))
     thinkers = Thinkers(settings, 1)
     house = build(settings, thinker=thinkers)
+    assert thinkers.wait_until_ready(120)
     yield house, thinkers
     thinkers.close()
     house.close()
@@ -101,7 +102,7 @@ def test_a_killed_process_costs_no_answer_and_is_started_again(thinking: tuple[H
     assert house.book.find(entry).status is EntryStatus.SETTLED
     assert reply.kind is not ReplyKind.FAILED
     until = time.monotonic() + 60
-    while thinkers._free.empty() and time.monotonic() < until:
+    while (thinkers._free.empty() or pid_of(thinkers) == killed) and time.monotonic() < until:
         time.sleep(0.05)
     assert pid_of(thinkers) != killed
     told = thinkers.think(message("高龄津贴", "again"), Conversation(key="c"), now_beijing(), 0, 1)
@@ -130,9 +131,41 @@ def test_a_message_that_kills_two_processes_is_failed_with_a_name(
 def test_closing_ends_the_processes(demo_settings: Settings) -> None:
     thinkers = Thinkers(demo_settings, 1)
     process = thinkers._seats[0]._process
+    assert thinkers.wait_until_ready(120)
     thinkers.close()
     assert not process.is_alive()
     assert process.exitcode == 0
+
+
+def test_nobody_waits_for_processes_that_are_still_starting(demo_settings: Settings) -> None:
+    thinkers = Thinkers(demo_settings, 1)
+    try:
+        told = thinkers.think(message("高龄津贴", "early"), Conversation(key="c"), now_beijing(), 0, 1)
+        assert told is None, "the serving process answers"
+    finally:
+        thinkers.close()
+    assert not thinkers._seats[0]._process.is_alive()
+
+
+def test_a_process_that_cannot_start_is_tried_again(
+    demo_settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.thinkers._AGAIN_SECONDS", 0.01)
+    refused = iter([True])
+    ready = _Seat.wait_until_ready
+
+    def once(seat: _Seat) -> None:
+        if next(refused, False):
+            raise EOFError
+        ready(seat)
+
+    monkeypatch.setattr(_Seat, "wait_until_ready", once)
+    thinkers = Thinkers(demo_settings, 1)
+    try:
+        assert thinkers.wait_until_ready(120)
+    finally:
+        thinkers.close()
+    assert "could not start" in caplog.text
 
 
 def test_the_number_of_processes_is_checked(tmp_path: Path) -> None:
