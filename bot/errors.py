@@ -28,7 +28,7 @@ class DatabaseUnusable(BotError):
 
 
 class ThinkerDied(BotError):
-    """A process that looks up answers could not start, or a message ended two of them."""
+    """A message ended two of the processes that look up answers."""
 
 
 class WeChatRefused(BotError):
