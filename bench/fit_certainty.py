@@ -36,7 +36,11 @@ from replies.model import TurnKind, Vagueness  # noqa: E402
 
 TARGET = ROOT / "replies" / "certainty.json"
 FOLDS, RIDGE = 10, 3.0
-ASKED = (*LISTS, "bench/fresh_organs.toml", "bench/blind_questions.toml", "bench/blind_organs.toml")
+ASKED = (
+    *LISTS,
+    "bench/fresh_organs.toml",
+    *(f"bench/blind_{what}{turn}.toml" for what in ("questions", "organs") for turn in ("", "_2")),
+)
 
 
 def rows() -> tuple[np.ndarray, np.ndarray, list[str]]:

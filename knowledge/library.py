@@ -55,7 +55,7 @@ from knowledge.model import (
 )
 from knowledge.readers import read
 from knowledge.readers.raw import RawDocument
-from knowledge.search import Searcher, ShelvedPassage
+from knowledge.search import Searcher, ShelvedPassage, item_first
 from knowledge.semantic import SemanticIndex
 from knowledge.structure import Citation, ParsedDocument, parse
 from knowledge.understanding import MOST_EXPANDED, understand
@@ -694,6 +694,7 @@ class Library:
         if understood.stated and not finding.hits:
             wanted = question.filters
             finding = self._find(question, text, wanted, expanded, facets)
+        finding = replace(finding, hits=item_first(finding.hits))
         if not question.filters.described():
             finding = self._with_approved(finding, text, question.limit)
         return replace(

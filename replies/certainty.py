@@ -70,8 +70,13 @@ def signs(turn: Turn, finding: Finding, leading: Family, context: Context) -> Si
 
 
 def chance(turn: Turn, finding: Finding, leading: Family, context: Context) -> float:
-    """The probability (0..1) that the first document answers; 0 where the first passage holds nothing of the matter."""
+    """The probability (0..1) that the first document answers.
+
+    0 where the first passage holds nothing of the matter, or no hit is of the kind of information that was named.
+    """
     if not finding.hits or not evidence.speaks_of(turn, finding, finding.hits[0]):
+        return 0.0
+    if not evidence.of_that_kind(turn, finding):
         return 0.0
     known = weights()
     total = sum(known[name] * value for name, value in signs(turn, finding, leading, context)._asdict().items())

@@ -63,6 +63,8 @@ class Dialogue:
     creation: re.Pattern[str]
     not_creation: re.Pattern[str] | None
     aside: re.Pattern[str]
+    orders: re.Pattern[str]  # what is told to the machine, not asked of the office
+    publications: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]  # (asked, titled) of each kind of information
     human_first: re.Pattern[str]  # 「人工，我家低保的事」: the command with something to pass on
 
     def command(self, text: str) -> TurnKind | None:
@@ -71,7 +73,14 @@ class Dialogue:
         for form in (plain, _TONE.sub("", plain), letters(plain), letters(_TONE.sub("", plain))):
             if form in self.commands:
                 return self.commands[form]
+        if self.orders.search(plain):
+            return TurnKind.ABOUT
         return TurnKind.HUMAN if self.human_first.match(plain) else self._gist(plain)
+
+    def publication(self, text: str) -> re.Pattern[str] | None:
+        """What the titles of the kind of information hold that the text asks for by its name; None where it names none."""
+        plain = tidy(text)
+        return next((titled for asked, titled in self.publications if asked.search(plain)), None)
 
     def _gist(self, text: str) -> TurnKind | None:
         """What a message is that holds nothing but small talk, however it is put; None where anything else is left."""
@@ -132,7 +141,9 @@ def load(path: Path | None = None) -> Dialogue:
     """Read the dialogue words. Raises :class:`RulesBroken` naming file and entry."""
     source = path or data.HERE / "dialogue.toml"
     table = data.read_toml(source)
-    data.known(table, {"commands", "gist", "aspect", "words", "creation", "aside"}, str(source))
+    data.known(
+        table, {"commands", "gist", "aspect", "words", "creation", "aside", "orders", "publications"}, str(source)
+    )
     commands: dict[str, TurnKind] = {}
     named = table.get("commands", {})
     data.known(named, {*_COMMANDS, "yes"}, f"{source} [commands]")
@@ -183,8 +194,23 @@ def load(path: Path | None = None) -> Dialogue:
         aside=_needed(
             data.strings(table.get("aside", {}).get("patterns", []), f"{source} [aside]"), f"{source} [aside]"
         ),
+        orders=_needed(
+            data.strings(table.get("orders", {}).get("patterns", []), f"{source} [orders]"), f"{source} [orders]"
+        ),
+        publications=tuple(
+            (
+                _part(raw, "asked", f"{source} [publications] {name}"),
+                _part(raw, "titled", f"{source} [publications] {name}"),
+            )
+            for name, raw in table.get("publications", {}).items()
+        ),
         human_first=_needed(tuple(f"{phrase}[，,。.！!：: ]" for phrase in human), f"{source} [commands] human"),
     )
+
+
+def _part(raw: dict[str, object], name: str, where: str) -> re.Pattern[str]:
+    data.known(raw, {"asked", "titled"}, where)
+    return _needed(data.strings(raw.get(name, []), where), where)
 
 
 def _longest_first(words: Iterable[str], where: str) -> re.Pattern[str]:

@@ -18,7 +18,7 @@ from knowledge.model import (
     OrganRelation,
     Validity,
 )
-from replies import family
+from replies import dialogue, family
 from replies.family import Family
 from replies.labels import MOST_CHOICES, NEAREST, bare, core_title
 from replies.model import Context, Missing, Turn, Vagueness
@@ -102,6 +102,21 @@ def speaks_of(turn: Turn, finding: Finding, hit: Hit) -> bool:
         return True
     corrected = letters(finding.corrected)
     return any(corrected[index : index + 2] in text for index in range(len(corrected) - 1))
+
+
+def of_that_kind(turn: Turn, finding: Finding) -> bool:
+    """Whether one of the first hits is of the kind of information that the question names, if it names one.
+
+    「信息公开年度报告」 shares its words with every document about disclosure; only an annual report answers.
+    """
+    wanted = dialogue.shipped().publication(turn.question)
+    return wanted is None or any(
+        wanted.search(hit.document.title) or any(wanted.search(line) for line in hit.passage.path)
+        for hit in finding.hits[:_FIRST]
+    )
+
+
+_FIRST = 3  # hits
 
 
 def placed(turn: Turn, hits: Sequence[Hit], home: str) -> bool | None:

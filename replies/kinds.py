@@ -197,6 +197,8 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
         if len({hit.document.id for hit in named}) > 1 and evidence.differs(named) is None:
             fitting = evidence.holder(finding.organs, context, context.organ_at)
             return _choices(named, "choices.topic", fitting)
+    if turn.followup and agreed and family.titled(turn, finding, leading):
+        sure = max(sure, context.family_at)  # the matter was found before; only another side of it is asked for
     at = context.family_at if agreed else context.answer_at
     if hits and sure >= at and not year and not vague and not _unmade(turn, sure, hits[0], context):
         ordered, replaced = evidence.in_force_first(hits)
@@ -213,6 +215,14 @@ def _from_library(turn: Turn, finding: Finding, conversation: Conversation, cont
         return Decision(kind=ReplyKind.CLARIFY, rule="clarify.calm", variant="calm", missing=Missing.MATTER)
     if turn.triage is not None and (sure < context.choices_at or turn.triage.kind in _ELSEWHERE):
         return _refer(turn.triage, finding, context)
+    if not evidence.of_that_kind(turn, finding):
+        return Decision(
+            kind=ReplyKind.NOT_FOUND,
+            rule="not_found.publication",
+            nearest=labels.nearest(hits),
+            organ=evidence.holder(finding.organs, context, context.organ_at),
+            basis=_BASIS[ReplyKind.NOT_FOUND],
+        )
     if turn.wants_creation:
         return Decision(
             kind=ReplyKind.NEEDS_CREATION,
