@@ -64,6 +64,7 @@ class Dialogue:
     not_creation: re.Pattern[str] | None
     aside: re.Pattern[str]
     orders: re.Pattern[str]  # what is told to the machine, not asked of the office
+    publishing: re.Pattern[str]  # asks how a kind of information is to be published, not for it
     publications: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]  # (asked, titled) of each kind of information
     human_first: re.Pattern[str]  # 「人工，我家低保的事」: the command with something to pass on
 
@@ -80,6 +81,8 @@ class Dialogue:
     def publication(self, text: str) -> re.Pattern[str] | None:
         """What the titles of the kind of information hold that the text asks for by its name; None where it names none."""
         plain = tidy(text)
+        if self.publishing.search(plain):
+            return None
         return next((titled for asked, titled in self.publications if asked.search(plain)), None)
 
     def _gist(self, text: str) -> TurnKind | None:
@@ -197,19 +200,20 @@ def load(path: Path | None = None) -> Dialogue:
         orders=_needed(
             data.strings(table.get("orders", {}).get("patterns", []), f"{source} [orders]"), f"{source} [orders]"
         ),
+        publishing=_part(table.get("publications", {}), "rule", f"{source} [publications]"),
         publications=tuple(
             (
                 _part(raw, "asked", f"{source} [publications] {name}"),
                 _part(raw, "titled", f"{source} [publications] {name}"),
             )
             for name, raw in table.get("publications", {}).items()
+            if name != "rule"
         ),
         human_first=_needed(tuple(f"{phrase}[，,。.！!：: ]" for phrase in human), f"{source} [commands] human"),
     )
 
 
 def _part(raw: dict[str, object], name: str, where: str) -> re.Pattern[str]:
-    data.known(raw, {"asked", "titled"}, where)
     return _needed(data.strings(raw.get(name, []), where), where)
 
 
