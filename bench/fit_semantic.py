@@ -171,7 +171,7 @@ def main(arguments: list[str]) -> None:
         "made_on": date.today().isoformat(),
         "fitted_to": {n: len(group) for n, group in found.items()},
         "a_question_counts": counts,
-        "vectors": f"{tuned}: five models, each tuned on judged pairs alone without the questions it is asked; others: "
+        "vectors": f"{tuned}: five models tuned from --pretrained on judged pairs without the questions they are asked; others: "
         "the shipped vectors, which have not seen them",
         "cross_validated": report,
     }
